@@ -1,0 +1,1 @@
+"""The automatic differentiation: nodes, tensors, primitives, and the walk over the graph."""

@@ -1,0 +1,171 @@
+"""Reading and writing by index: slices, integer arrays and masks, take, scatter-add."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinyseq.autograd.primitive import Primitive, linear_map, place
+from tinyseq.autograd.tensor import Tensor
+from tinyseq.backend import as_array, check_index, is_cupy, namespace, scatter_add as _add_at
+from tinyseq.errors import DTypeError, ShapeError
+
+Index = Any
+
+
+def _plain(part: Any) -> Any:
+    """An index without Tensors and lists; refuses what is no index."""
+    if isinstance(part, Tensor):
+        part = part.data
+    if isinstance(part, list):
+        part = as_array(part)
+        part = part.astype(int) if not part.size else part
+    if hasattr(part, "dtype") and part.dtype.kind not in "iub":
+        raise DTypeError(f"an index is an integer or a boolean, not {part.dtype}")
+    return part
+
+
+def _is_basic(index: Index) -> bool:
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(p is None or p is Ellipsis or isinstance(p, int | slice) for p in parts)
+
+
+def _check(index: Index, shape: tuple[int, ...]) -> None:
+    """CuPy wraps integers that are out of range in silence: check them (NumPy does it itself)."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if Ellipsis in [p for p in parts if not hasattr(p, "dtype")]:
+        return _check_from_both_ends(parts, shape)
+    axis = 0
+    for part in parts:
+        if part is None:
+            continue
+        if hasattr(part, "dtype") and part.dtype.kind == "b":
+            axis += part.ndim
+            continue
+        if hasattr(part, "dtype") and axis < len(shape):
+            check_index(part, shape[axis], "indexing")
+        axis += 1
+
+
+def _check_from_both_ends(parts: tuple[Any, ...], shape: tuple[int, ...]) -> None:
+    k = next(i for i, p in enumerate(parts) if p is Ellipsis)
+    _check(parts[:k], shape)
+    tail = [p for p in parts[k + 1 :] if p is not None]
+    used = sum(p.ndim if hasattr(p, "dtype") and p.dtype.kind == "b" else 1 for p in tail)
+    _check(tuple(tail), shape[len(shape) - used :])
+
+
+_get = linear_map(
+    "index",
+    lambda xp, a, index: a[index],
+    transpose=lambda g, shape, index: _put(g, shape=shape, index=index),
+)
+
+_put = linear_map(
+    "put",
+    lambda xp, g, shape, index: _scattered(xp, g, shape, index),
+    transpose=lambda g, shape_in, shape, index: _get(g, index=index),
+)
+
+
+def _scattered(xp: Any, values: Any, shape: tuple[int, ...], index: Index) -> Any:
+    target = xp.zeros(shape, values.dtype)
+    if _is_basic(index):
+        target[index] = values
+    else:
+        _add_at(target, index, values)
+    return target
+
+
+def getitem(a: Any, index: Index) -> Any:
+    """``a[index]`` for integers, slices, None, ``...``, integer arrays and boolean masks."""
+    index = tuple(map(_plain, index)) if isinstance(index, tuple) else _plain(index)
+    array = a.data if isinstance(a, Tensor) else a
+    if is_cupy(array) and not _is_basic(index):
+        _check(index, array.shape)
+    return _get(a, index=index)
+
+
+def take(a: Any, indices: Any, axis: int = 0) -> Any:
+    """The slices with the given numbers along an axis; what an embedding does.
+
+    Args:
+        a: (..., K, ...) with length K along ``axis``.
+        indices: integers in [-K, K), of any shape; they replace the axis.
+        axis: the axis.
+    """
+    indices = _plain(indices if hasattr(indices, "dtype") else as_array(indices))
+    ndim = len(a.shape)
+    if not -ndim <= axis < ndim:
+        raise ShapeError(f"take{place()}: axis {axis} of an array of {ndim} dimensions")
+    check_index(indices, a.shape[axis], f"take{place()}")
+    return _get(a, index=(slice(None),) * (axis % ndim) + (indices,))
+
+
+def take_along_axis(a: Any, indices: Any, axis: int = -1) -> Any:
+    """One element for every place of ``indices``: y[i, j] = a[i, indices[i, j]] for the last axis.
+
+    Args:
+        a: an array.
+        indices: integers, of a's number of dimensions, equal to a's shape but for ``axis``.
+        axis: the axis along which to choose.
+    """
+    indices = _plain(indices if hasattr(indices, "dtype") else as_array(indices))
+    shape = tuple(a.shape)
+    axis = axis % len(shape)
+    if indices.ndim != len(shape) or any(
+        n != m for k, (n, m) in enumerate(zip(shape, indices.shape, strict=True)) if k != axis
+    ):
+        raise ShapeError(
+            f"take_along_axis{place()}: indices of shape {indices.shape} for an array of shape "
+            f"{shape}: all but axis {axis} must agree"
+        )
+    check_index(indices, shape[axis], f"take_along_axis{place()}")
+    xp = namespace(indices)
+    grid = [
+        xp.arange(n).reshape((-1,) + (1,) * (indices.ndim - 1 - k))
+        for k, n in enumerate(indices.shape)
+    ]
+    grid[axis] = indices
+    return _get(a, index=tuple(grid))
+
+
+_scatter_add = Primitive(
+    "scatter_add",
+    "linear",
+    lambda xp, a, values, index: _added(a.copy(), index, values),
+    lambda g, node, i: g if i == 0 else _get(g, index=node.params["index"]),
+    lambda tangents, node: _scatter_push(tangents, node),
+    None,
+)
+
+
+def _added(target: Any, index: Index, values: Any) -> Any:
+    _add_at(target, index, values)
+    return target
+
+
+def _scatter_push(tangents: Any, node: Any) -> Any:
+    base, values = tangents
+    if values is None:
+        return base
+    spread = _put(values, shape=node.shape, index=node.params["index"])
+    return spread if base is None else base + spread
+
+
+def scatter_add(a: Any, index: Index, values: Any) -> Any:
+    """A copy of ``a`` with ``values`` added at the index; an element named twice is added to twice.
+
+    Raises:
+        ShapeError: if ``values`` does not have the shape of ``a[index]``.
+    """
+    index = tuple(map(_plain, index)) if isinstance(index, tuple) else _plain(index)
+    array = a.data if isinstance(a, Tensor) else as_array(a)
+    if is_cupy(array):
+        _check(index, array.shape)
+    wanted = array[index].shape
+    if tuple(getattr(values, "shape", ())) != tuple(wanted):
+        raise ShapeError(
+            f"scatter_add{place()}: values of shape {getattr(values, 'shape', ())} for places of "
+            f"shape {wanted}"
+        )
+    return _scatter_add(a if isinstance(a, Tensor) else array, values, index=index)

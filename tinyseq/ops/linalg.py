@@ -1,0 +1,190 @@
+"""Products: matmul, linear, outer, einsum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinyseq.autograd.engine import sum_to
+from tinyseq.autograd.primitive import Primitive, bilinear, place
+from tinyseq.errors import ShapeError
+from tinyseq.ops.shape import expand_dims, reshape, swapaxes
+
+# -- matmul ---------------------------------------------------------------------------------------
+# A vector is a matrix with one row (on the left) or one column (on the right) that is dropped from
+# the result. The rules put it back, so that only matrices are left to think about.
+
+
+def _left_cotangent(g: Any, b: Any, shape: tuple[int, ...]) -> Any:
+    """da = g b^T."""
+    if b.ndim == 1:
+        g, b = expand_dims(g, -1), expand_dims(b, -1)
+    row = len(shape) == 1
+    if row:
+        g = expand_dims(g, -2)
+    cotangent = matmul(g, swapaxes(b, -1, -2))
+    return sum_to(cotangent, cotangent.shape[:-2] + (1, shape[0]))[..., 0, :] if row else cotangent
+
+
+def _right_cotangent(g: Any, a: Any, shape: tuple[int, ...]) -> Any:
+    """db = a^T g."""
+    if a.ndim == 1:
+        g, a = expand_dims(g, -2 if len(shape) > 1 else 0), expand_dims(a, 0)
+    column = len(shape) == 1
+    if column:
+        g = expand_dims(g, -1)
+    cotangent = matmul(swapaxes(a, -1, -2), g)
+    return cotangent[..., 0] if column else cotangent
+
+
+matmul = bilinear("matmul", lambda xp, a, b: xp.matmul(a, b), (_left_cotangent, _right_cotangent))
+
+
+# -- linear ---------------------------------------------------------------------------------------
+
+
+def _linear_forward(xp: Any, x: Any, weight: Any, *bias: Any) -> Any:
+    y = xp.matmul(x, weight.T)
+    if bias:
+        y += bias[0]
+    return y
+
+
+def _linear_pull(g: Any, node: Any, i: int) -> Any:
+    x, weight = node.saved[0], node.saved[1]
+    if i == 0:
+        return matmul(g, weight)
+    if g.ndim != 2:
+        g = reshape(g, (-1, g.shape[-1]))
+    if i == 1:
+        return matmul(g.T, x if x.ndim == 2 else reshape(x, (-1, x.shape[-1])))
+    return g.sum(0)
+
+
+def _linear_push(tangents: Any, node: Any) -> Any:
+    x, weight = node.saved[0], node.saved[1]
+    parts = [_linear(tangents[0], weight)] if tangents[0] is not None else []
+    parts += [_linear(x, tangents[1])] if tangents[1] is not None else []
+    parts += [tangents[2]] if len(tangents) > 2 and tangents[2] is not None else []
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+_linear = Primitive("linear", "affine", _linear_forward, _linear_pull, _linear_push, "inputs")
+
+
+def linear(x: Any, weight: Any, bias: Any = None) -> Any:
+    """The affine map  y = x W^T + b  of the last axis, with the weight as PyTorch lays it out.
+
+    Args:
+        x: (..., I).
+        weight: (O, I).
+        bias: (O,) or None.
+
+    Returns:
+        (..., O).
+
+    Raises:
+        ShapeError: if the last axis of x is not I; names the module and the time step.
+    """
+    if x.shape[-1:] != weight.shape[-1:] or weight.ndim != 2:
+        raise ShapeError(
+            f"linear{place()}: x has shape {tuple(x.shape)}, but the weight of shape "
+            f"{tuple(weight.shape)} expects {weight.shape[-1]} features in the last axis"
+        )
+    return _linear(x, weight) if bias is None else _linear(x, weight, bias)
+
+
+def outer(a: Any, b: Any) -> Any:
+    """The outer product over the last axes: (..., M), (..., N) -> (..., M, N)."""
+    return matmul(expand_dims(a, -1), expand_dims(b, -2))
+
+
+# -- einsum ---------------------------------------------------------------------------------------
+
+
+def _einsum_pull(g: Any, node: Any, i: int) -> Any:
+    """The cotangent of operand i: the same sum with the result's letters and i's exchanged."""
+    inputs, output = node.params["inputs"], node.params["output"]
+    others = [k for k in range(len(inputs)) if k != i]
+    have = set(output).union(*(inputs[k] for k in others))
+    kept = "".join(letter for letter in inputs[i] if letter in have)
+    cotangent = _einsum(
+        g,
+        *(node.saved[k] for k in others),
+        inputs=(output, *(inputs[k] for k in others)),
+        output=kept,
+    )
+    # A letter of this operand alone was summed over: its cotangent is the same all along it.
+    shape = node.parents[i].shape
+    wide = tuple(
+        cotangent.shape[kept.index(letter)] if letter in have else 1 for letter in inputs[i]
+    )
+    cotangent = reshape(cotangent, wide)
+    missing = tuple(n if letter not in have else 1 for n, letter in zip(shape, inputs[i], strict=True))
+    return cotangent if all(n == 1 for n in missing) else cotangent + 0 * _ones(node, i, missing)
+
+
+def _ones(node: Any, i: int, shape: tuple[int, ...]) -> Any:
+    from tinyseq.backend import namespace
+    from tinyseq.ops.elementwise import raw
+
+    return namespace(raw(node.saved[i])).ones(shape, node.parents[i].dtype)
+
+
+def _einsum_push(tangents: Any, node: Any) -> Any:
+    total = None
+    for i, tangent in enumerate(tangents):
+        if tangent is not None:
+            operands = [tangent if k == i else a for k, a in enumerate(node.saved)]
+            part = _einsum(*operands, **node.params)
+            total = part if total is None else total + part
+    return total
+
+
+_einsum = Primitive(
+    "einsum",
+    "multilinear",
+    lambda xp, *arrays, inputs, output: xp.einsum(",".join(inputs) + "->" + output, *arrays),
+    _einsum_pull,
+    _einsum_push,
+    "inputs",
+)
+
+
+def einsum(subscripts: str, *operands: Any) -> Any:
+    """The sum of products in Einstein's notation: ``einsum("nij,nj->ni", A, x)``.
+
+    Args:
+        subscripts: letters for the axes of every operand and of the result; ``...`` stands for
+            leading axes that broadcast. Without ``->`` the result has the letters that occur once,
+            in alphabetical order.
+        operands: raw arrays or Tensors, as many as the subscripts name.
+
+    Raises:
+        ShapeError: a letter twice in one operand (take the diagonal first), or counts and lengths
+            that do not fit.
+    """
+    left, arrow, output = subscripts.replace(" ", "").partition("->")
+    inputs = left.split(",")
+    if len(inputs) != len(operands):
+        raise ShapeError(f"einsum: {subscripts!r} names {len(inputs)} operands, {len(operands)} given")
+    letters = left.replace(",", "").replace("...", "")
+    if not arrow:
+        output = "..." * ("..." in left) + "".join(sorted(c for c in letters if letters.count(c) == 1))
+    spare = [c for c in "ZYXWVUTSRQPONMLKJIHGFEDCBA" if c not in letters]
+    extra = [
+        len(a.shape) - len(term.replace("...", "")) for a, term in zip(operands, inputs, strict=True)
+    ]
+    most = max([n for n, term in zip(extra, inputs, strict=True) if "..." in term], default=0)
+    for k, (term, n, operand) in enumerate(zip(inputs, extra, operands, strict=True)):
+        if n < 0 or (n and "..." not in term):
+            raise ShapeError(f"einsum: {term!r} does not fit an array of shape {tuple(operand.shape)}")
+        inputs[k] = term.replace("...", "".join(spare[most - n : most]))
+        if len(set(inputs[k])) < len(inputs[k]):
+            raise ShapeError(
+                f"einsum: {term!r} has a letter twice. Take the diagonal of that operand first."
+            )
+    output = output.replace("...", "".join(spare[:most]))
+    return _einsum(*operands, inputs=tuple(inputs), output=output)

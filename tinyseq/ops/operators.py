@@ -1,0 +1,71 @@
+"""Hangs the operators and methods on Tensor: ``+ - * / @ ** []``, ``x.sum()``, ``x.T`` ...
+
+Comparisons give raw boolean arrays: they have no derivative, and masks need none.
+"""
+
+from __future__ import annotations
+
+from operator import eq, ge, gt, le, lt, ne
+from typing import Any
+
+from tinyseq.autograd.tensor import Tensor
+from tinyseq.backend import as_array
+from tinyseq.ops import elementwise, index, linalg, reduce, shape
+
+
+def _swapped(op: Any) -> Any:
+    return lambda self, other: op(other, self)
+
+
+def _comparison(compare: Any) -> Any:
+    def method(self: Tensor, other: Any) -> Any:
+        return as_array(compare(self.data, other.data if isinstance(other, Tensor) else other))
+
+    return method
+
+
+for _name, _op in {
+    "add": elementwise.add,
+    "sub": elementwise.sub,
+    "mul": elementwise.mul,
+    "truediv": elementwise.div,
+    "pow": elementwise.pow,
+    "matmul": lambda a, b: linalg.matmul(a, b),
+}.items():
+    setattr(Tensor, f"__{_name}__", _op)
+    setattr(Tensor, f"__r{_name}__", _swapped(_op))
+for _compare in (eq, ne, lt, le, gt, ge):
+    setattr(Tensor, f"__{_compare.__name__}__", _comparison(_compare))
+
+_methods: dict[str, Any] = {
+    "__hash__": object.__hash__,
+    "__neg__": elementwise.neg,
+    "__abs__": elementwise.abs,
+    "__getitem__": index.getitem,
+    "__iter__": lambda self: iter(shape.unbind(self)),
+    "T": property(shape.transpose),
+    "sum": reduce.sum,
+    "mean": reduce.mean,
+    "max": reduce.max,
+    "min": reduce.min,
+    "prod": reduce.prod,
+    "var": reduce.var,
+    "std": reduce.std,
+    "reshape": shape.reshape,
+    "transpose": shape.transpose,
+    "swapaxes": shape.swapaxes,
+    "squeeze": shape.squeeze,
+    "expand": shape.expand,
+    "unbind": shape.unbind,
+    "split": shape.split,
+    "astype": shape.astype,
+    "exp": elementwise.exp,
+    "log": elementwise.log,
+    "sqrt": elementwise.sqrt,
+    "tanh": elementwise.tanh,
+    "sigmoid": elementwise.sigmoid,
+    "relu": elementwise.relu,
+    "abs": elementwise.abs,
+}
+for _name, _method in _methods.items():
+    setattr(Tensor, _name, _method)

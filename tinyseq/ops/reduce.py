@@ -1,0 +1,227 @@
+"""Reductions: sum, mean, max, prod, logsumexp ... and the running sums and products.
+
+``axis`` is None (all), one axis, or several; ``keepdims`` leaves axes of length 1.
+"""
+
+from __future__ import annotations
+
+from math import prod as _product
+from typing import Any
+
+from tinyseq.autograd.primitive import Primitive, linear_map
+from tinyseq.autograd.tensor import Tensor
+from tinyseq.backend import as_array, namespace
+from tinyseq.errors import ShapeError
+from tinyseq.ops.elementwise import exp, raw, sqrt
+from tinyseq.ops.shape import broadcast_to, concatenate, flip, moveaxis, pad, reshape
+
+Axis = int | tuple[int, ...] | None
+
+
+def _axes(axis: Axis, ndim: int, what: str) -> tuple[int, ...]:
+    """The axes as a sorted tuple of non-negative numbers."""
+    if axis is None:
+        return tuple(range(ndim))
+    wanted = (axis,) if isinstance(axis, int) else tuple(axis)
+    if any(not -ndim <= k < ndim for k in wanted) or len({k % ndim for k in wanted}) < len(wanted):
+        raise ShapeError(f"{what}: axis {axis} of an array of {ndim} dimensions")
+    return tuple(sorted(k % ndim for k in wanted))
+
+
+def _prepare(what: str) -> Any:
+    def prepare(a: Any, axis: Axis, keepdims: bool) -> dict[str, Any]:
+        return {"axis": _axes(axis, len(a.shape), what), "keepdims": keepdims}
+
+    return prepare
+
+
+def _kept(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(1 if k in axis else n for k, n in enumerate(shape))
+
+
+def _spread(g: Any, shape: tuple[int, ...], axis: tuple[int, ...], keepdims: bool) -> Any:
+    """A reduced array back over the axes it was reduced over."""
+    if not keepdims and axis:
+        g = reshape(g, _kept(shape, axis))
+    return broadcast_to(g, shape)
+
+
+def _array(a: Any) -> Any:
+    return a if hasattr(a, "shape") else as_array(a)
+
+
+# -- sums -----------------------------------------------------------------------------------------
+
+_sum = linear_map("sum", lambda xp, a, axis, keepdims: a.sum(axis, keepdims=keepdims), _spread)
+
+
+def sum(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The sum over the axes."""
+    a = _array(a)
+    return _sum(a, **_prepare("sum")(a, axis, keepdims))
+
+
+def mean(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The mean over the axes; refuses to average nothing."""
+    a = _array(a)
+    count = _product(a.shape[k] for k in _axes(axis, len(a.shape), "mean"))
+    if not count:
+        raise ShapeError(f"mean: no elements to average in an array of shape {tuple(a.shape)}")
+    return sum(a, axis, keepdims) * (1 / count)
+
+
+def var(a: Any, axis: Axis = None, keepdims: bool = False, correction: int = 1) -> Any:
+    """The variance  sum (a - mean)^2 / (n - correction);  correction 1 as in PyTorch."""
+    a = _array(a)
+    count = _product(a.shape[k] for k in _axes(axis, len(a.shape), "var"))
+    if count <= correction:
+        raise ShapeError(f"var: {count} elements are too few for a correction of {correction}")
+    centred = a - mean(a, axis, keepdims=True)
+    return sum(centred * centred, axis, keepdims) * (1 / (count - correction))
+
+
+def std(a: Any, axis: Axis = None, keepdims: bool = False, correction: int = 1) -> Any:
+    """The standard deviation, the square root of ``var``."""
+    return sqrt(var(a, axis, keepdims, correction))
+
+
+# -- extremes -------------------------------------------------------------------------------------
+
+
+def _winners(node: Any) -> Any:
+    """Which elements are the extreme ones, shared equally among ties: a constant."""
+    a, axis = raw(node.saved[0]), node.params["axis"]
+    extreme = getattr(a, node.params["which"])(axis, keepdims=True)
+    hits = (a == extreme).astype(a.dtype)
+    return hits / hits.sum(axis, keepdims=True)
+
+
+def _extreme_pull(g: Any, node: Any, i: int) -> Any:
+    params = node.params
+    shape = node.parents[0].shape
+    return _spread(g, shape, params["axis"], params["keepdims"]) * _winners(node)
+
+
+def _extreme_push(tangents: Any, node: Any) -> Any:
+    params = node.params
+    return sum(tangents[0] * _winners(node), params["axis"], params["keepdims"])
+
+
+_extreme = Primitive(
+    "extreme",
+    "selection",
+    lambda xp, a, axis, keepdims, which: getattr(a, which)(axis, keepdims=keepdims),
+    _extreme_pull,
+    _extreme_push,
+    "inputs",
+)
+
+
+def _extreme_of(which: str, a: Any, axis: Axis, keepdims: bool) -> Any:
+    a = _array(a)
+    params = _prepare(which)(a, axis, keepdims)
+    if not _product(a.shape[k] for k in params["axis"]):
+        raise ShapeError(f"{which}: no elements in an array of shape {tuple(a.shape)}")
+    return _extreme(a, which=which, **params)
+
+
+def max(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The largest element; elements that tie share the gradient equally."""
+    return _extreme_of("max", a, axis, keepdims)
+
+
+def min(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The smallest element; elements that tie share the gradient equally."""
+    return _extreme_of("min", a, axis, keepdims)
+
+
+# -- log of a sum of exponentials -----------------------------------------------------------------
+
+
+def _logsumexp_forward(xp: Any, a: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    top = a.max(axis, keepdims=True)
+    top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))  # all -inf: the sum of nothing
+    total = xp.exp(a - top).sum(axis, keepdims=True)
+    y = xp.where(total > 0, xp.log(xp.where(total > 0, total, 1)) + top, -xp.inf)
+    y = y.astype(a.dtype)
+    return y if keepdims else y.reshape([n for k, n in enumerate(a.shape) if k not in axis])
+
+
+def _weights(node: Any) -> Any:
+    """softmax over the axes: the derivative of logsumexp."""
+    a, params = node.saved[0], {"axis": node.params["axis"]}
+    y = _logsumexp(a, keepdims=True, **params)
+    finite = namespace(raw(y)).isfinite(raw(y))
+    return exp(a - y) if finite.all() else exp(a - namespace(raw(y)).where(finite, raw(y), 0))
+
+
+_logsumexp = Primitive(
+    "logsumexp",
+    "reduction",
+    _logsumexp_forward,
+    lambda g, node, i: (
+        _spread(g, node.parents[0].shape, node.params["axis"], node.params["keepdims"])
+        * _weights(node)
+    ),
+    lambda t, node: sum(t[0] * _weights(node), node.params["axis"], node.params["keepdims"]),
+    "inputs",
+)
+
+
+def logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """log sum exp(a), without overflow; -inf where all elements are -inf."""
+    a = _array(a)
+    params = _prepare("logsumexp")(a, axis, keepdims)
+    if not _product(a.shape[k] for k in params["axis"]):
+        raise ShapeError(f"logsumexp: no elements in an array of shape {tuple(a.shape)}")
+    return _logsumexp(a, **params)
+
+
+# -- products -------------------------------------------------------------------------------------
+# Built by halving, from multiplications: right at zeros, where dividing the product by an element
+# is not, and right to every order.
+
+
+def prod(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The product over the axes."""
+    a = _array(a)
+    axes = _axes(axis, len(a.shape), "prod")
+    shape = tuple(a.shape)
+    if not isinstance(a, Tensor):
+        return a.prod(axes, keepdims=keepdims)
+    rest = tuple(k for k in range(len(shape)) if k not in axes)
+    count = _product(shape[k] for k in axes)
+    flat = reshape(a.transpose((*axes, *rest)), (count, *(shape[k] for k in rest)))
+    while flat.shape[0] > 1:
+        half = flat.shape[0] // 2
+        left_over = flat[2 * half :]
+        flat = flat[:half] * flat[half : 2 * half]
+        flat = concatenate([flat, left_over]) if left_over.shape[0] else flat
+    if not count:
+        flat = concatenate([flat, namespace(a.data).ones((1, *flat.shape[1:]), a.dtype)])
+    return reshape(flat, _kept(shape, axes) if keepdims else flat.shape[1:])
+
+
+cumsum = linear_map(
+    "cumsum",
+    lambda xp, a, axis: xp.cumsum(a, axis),
+    transpose=lambda g, shape, axis: flip(cumsum(flip(g, axis), axis), axis),
+    prepare=lambda axis=0: {"axis": axis},
+)
+cumsum.__doc__ = "Running sums along an axis: y_k = a_1 + ... + a_k."
+
+
+def cumprod(a: Any, axis: int = 0) -> Any:
+    """Running products along an axis: y_k = a_1 ... a_k."""
+    a = _array(a)
+    (k,) = _axes(axis, len(a.shape), "cumprod")
+    if not isinstance(a, Tensor):
+        return namespace(a).cumprod(a, k)
+    y = moveaxis(a, k, 0)
+    length, step = y.shape[0], 1
+    one_before = [(0, 0)] * (y.ndim - 1)
+    while step < length:
+        ones_then_y = pad(y[: length - step] - 1, [(step, 0), *one_before]) + 1
+        y = y * ones_then_y
+        step *= 2
+    return moveaxis(y, 0, k)

@@ -1,0 +1,298 @@
+"""Moving elements about: reshape, transpose, stack, split, roll, pad ... All are linear maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+from tinyseq.autograd.engine import sum_to
+from tinyseq.autograd.primitive import Primitive, linear_map, recorded_outputs
+from tinyseq.autograd.tensor import Tensor
+from tinyseq.backend import as_array, namespace
+from tinyseq.errors import ShapeError
+
+
+def _axis(axis: int, ndim: int, what: str) -> int:
+    if not -ndim <= axis < ndim:
+        raise ShapeError(f"{what}: axis {axis} of an array of {ndim} dimensions")
+    return axis % ndim
+
+
+def _shape_of(value: Any) -> tuple[int, ...]:
+    return value.shape if hasattr(value, "shape") else as_array(value).shape
+
+
+# -- the same elements in another shape -----------------------------------------------------------
+
+_reshape = linear_map(
+    "reshape",
+    lambda xp, a, shape: xp.reshape(a, shape),
+    transpose=lambda g, shape_in, shape: _reshape(g, shape=shape_in),
+)
+
+
+def reshape(a: Any, *shape: Any) -> Any:
+    """The same elements in another shape; one length may be -1."""
+    wanted = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
+    return _reshape(a, shape=tuple(wanted))
+
+
+def squeeze(a: Any, axis: int) -> Any:
+    """Without an axis of length 1."""
+    shape = list(_shape_of(a))
+    k = _axis(axis, len(shape), "squeeze")
+    if shape[k] != 1:
+        raise ShapeError(f"squeeze: axis {axis} has length {shape[k]}, not 1 (shape {tuple(shape)})")
+    del shape[k]
+    return _reshape(a, shape=tuple(shape))
+
+
+def expand_dims(a: Any, axis: int) -> Any:
+    """With a new axis of length 1."""
+    shape = list(_shape_of(a))
+    shape.insert(_axis(axis, len(shape) + 1, "expand_dims"), 1)
+    return _reshape(a, shape=tuple(shape))
+
+
+_permute = linear_map(
+    "transpose",
+    lambda xp, a, axes: xp.transpose(a, axes),
+    transpose=lambda g, shape, axes: _permute(
+        g, axes=tuple(sorted(range(len(axes)), key=axes.__getitem__))
+    ),
+)
+
+
+def transpose(a: Any, axes: Sequence[int] | None = None) -> Any:
+    """The axes in another order; reversed if none is given."""
+    ndim = len(_shape_of(a))
+    order = range(ndim)[::-1] if axes is None else [_axis(k, ndim, "transpose") for k in axes]
+    if sorted(order) != list(range(ndim)):
+        raise ShapeError(f"transpose: {tuple(axes or ())} is no permutation of {ndim} axes")
+    return _permute(a, axes=tuple(order))
+
+
+def swapaxes(a: Any, first: int, second: int) -> Any:
+    """Two axes exchanged."""
+    ndim = len(_shape_of(a))
+    order = list(range(ndim))
+    i, j = _axis(first, ndim, "swapaxes"), _axis(second, ndim, "swapaxes")
+    order[i], order[j] = j, i
+    return _permute(a, axes=tuple(order))
+
+
+def moveaxis(a: Any, source: int, destination: int) -> Any:
+    """One axis moved to another place."""
+    ndim = len(_shape_of(a))
+    order = list(range(ndim))
+    axis = order.pop(_axis(source, ndim, "moveaxis"))
+    order.insert(_axis(destination, ndim, "moveaxis"), axis)
+    return _permute(a, axes=tuple(order))
+
+
+_broadcast = linear_map(
+    "broadcast_to",
+    lambda xp, a, shape: xp.broadcast_to(a, shape),
+    transpose=lambda g, shape_in, shape: sum_to(g, shape_in),
+)
+
+
+def broadcast_to(a: Any, shape: Sequence[int]) -> Any:
+    """Repeated to a larger shape by the rules of broadcasting; nothing is copied."""
+    return _broadcast(a, shape=tuple(shape))
+
+
+def expand(a: Any, *shape: int) -> Any:
+    """``broadcast_to`` in PyTorch's form: -1 keeps a length."""
+    old = _shape_of(a)
+    lead = len(shape) - len(old)
+    return _broadcast(a, shape=tuple(old[k - lead] if n == -1 else n for k, n in enumerate(shape)))
+
+
+def tile(a: Any, repeats: Sequence[int]) -> Any:
+    """The array laid side by side, ``repeats[k]`` times along axis k (from the left, as in NumPy)."""
+    shape = _shape_of(a)
+    reps = (1,) * (len(shape) - len(repeats)) + tuple(repeats)
+    shape = (1,) * (len(reps) - len(shape)) + shape
+    apart = tuple(n for pair in zip((1,) * len(shape), shape, strict=True) for n in pair)
+    wide = tuple(n for pair in zip(reps, shape, strict=True) for n in pair)
+    result = tuple(r * n for r, n in zip(reps, shape, strict=True))
+    return _reshape(_broadcast(_reshape(a, shape=apart), shape=wide), shape=result)
+
+
+astype = linear_map(
+    "astype",
+    lambda xp, a, dtype: a.astype(dtype),
+    transpose=lambda g, shape, dtype: g,  # the engine gives every cotangent its input's dtype
+    prepare=lambda dtype: {"dtype": dtype},
+)
+
+# -- the same shape, elements elsewhere -----------------------------------------------------------
+
+flip = linear_map(
+    "flip",
+    lambda xp, a, axis: xp.flip(a, axis),
+    transpose=lambda g, shape, axis: flip(g, axis),
+    prepare=lambda axis: {"axis": axis},
+)
+
+roll = linear_map(
+    "roll",
+    lambda xp, a, shift, axis: xp.roll(a, shift, axis),
+    transpose=lambda g, shape, shift, axis: roll(g, -shift, axis),
+    prepare=lambda shift, axis: {"shift": shift, "axis": axis},
+)
+
+
+def _unpad(g: Any, shape: tuple[int, ...], widths: tuple[tuple[int, int], ...]) -> Any:
+    return g[tuple(slice(w[0], w[0] + n) for w, n in zip(widths, shape, strict=True))]
+
+
+pad = linear_map(
+    "pad",
+    lambda xp, a, widths: xp.pad(a, widths),
+    transpose=_unpad,
+    prepare=lambda widths: {"widths": tuple((int(a), int(b)) for a, b in widths)},
+)
+pad.__doc__ = "Zeros around: ``widths`` gives (before, after) for every axis."
+
+# -- several arrays into one ----------------------------------------------------------------------
+
+
+def _zeros_for(tangents: Sequence[Any], node: Any) -> list[Any]:
+    """The tangents of a primitive with many inputs, with zeros where there are none."""
+    known = next(t for t in tangents if t is not None)
+    xp = namespace(known.data if isinstance(known, Tensor) else known)
+    shapes = node.params["shapes"]
+    return [xp.zeros(s, known.dtype) if t is None else t for t, s in zip(tangents, shapes, strict=True)]
+
+
+def _concatenate_pull(g: Any, node: Any, i: int) -> Any:
+    axis, start = node.params["axis"], node.params["starts"][i]
+    index = (slice(None),) * axis + (slice(start, start + node.parents[i].shape[axis]),)
+    return g[index]
+
+
+_concatenate = Primitive(
+    "concatenate",
+    "linear",
+    lambda xp, *arrays, axis, starts, shapes: xp.concatenate(arrays, axis),
+    _concatenate_pull,
+    lambda tangents, node: _concatenate(*_zeros_for(tangents, node), **node.params),
+    None,
+)
+
+
+def concatenate(arrays: Sequence[Any], axis: int = 0) -> Any:
+    """Arrays joined along an axis that they have."""
+    arrays = list(arrays)
+    if not arrays:
+        raise ShapeError("concatenate: an empty list")
+    shapes = tuple(_shape_of(a) for a in arrays)
+    k = _axis(axis, len(shapes[0]), "concatenate")
+    starts = [0]
+    for shape in shapes:
+        if len(shape) != len(shapes[0]):
+            raise ShapeError(f"concatenate: arrays of different dimensions, {list(shapes)}")
+        starts.append(starts[-1] + shape[k])
+    return _concatenate(*arrays, axis=k, starts=tuple(starts), shapes=shapes)
+
+
+_stack = Primitive(
+    "stack",
+    "linear",
+    lambda xp, *arrays, axis, shapes: xp.stack(arrays, axis),
+    lambda g, node, i: g[(slice(None),) * node.params["axis"] + (i,)],
+    lambda tangents, node: _stack(*_zeros_for(tangents, node), **node.params),
+    None,
+)
+
+
+def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
+    """Arrays of one shape joined along a new axis."""
+    arrays = list(arrays)
+    if not arrays:
+        raise ShapeError("stack: an empty list")
+    shapes = tuple(_shape_of(a) for a in arrays)
+    if len(set(shapes)) > 1:
+        raise ShapeError(f"stack: arrays of different shapes, {sorted(set(shapes))}")
+    return _stack(*arrays, axis=_axis(axis, len(shapes[0]) + 1, "stack"), shapes=shapes)
+
+
+# -- one array into several -----------------------------------------------------------------------
+
+
+def _joined(g: list[Any], node: Any, join: Any) -> Any:
+    """The outputs' cotangents joined again, with zeros for the outputs that nobody used."""
+    known = next(part for part in g if part is not None)
+    xp = namespace(known.data if isinstance(known, Tensor) else known)
+    shapes = node.params["shapes"]
+    parts = [
+        xp.zeros(shape, known.dtype) if part is None else part
+        for part, shape in zip(g, shapes, strict=True)
+    ]
+    return join(parts, node.params["axis"])
+
+
+def _pieces(xp: Any, a: Any, axis: int, sizes: Sequence[int], **_: Any) -> list[Any]:
+    before, ends = (slice(None),) * axis, list(accumulate(sizes))
+    return [a[(*before, slice(e - n, e))] for n, e in zip(sizes, ends, strict=True)]
+
+
+_split = Primitive(
+    "split",
+    "outputs",
+    _pieces,
+    lambda g, node, i: _joined(g, node, concatenate),
+    lambda tangents, node: split(tangents[0], node.params["sizes"], node.params["axis"]),
+    None,
+)
+
+
+def split(a: Any, sizes: int | Sequence[int], axis: int = 0) -> list[Any]:
+    """The array cut along an axis: into pieces of the given sizes, or into so many equal ones."""
+    array = a.data if isinstance(a, Tensor) else as_array(a)
+    k = _axis(axis, array.ndim, "split")
+    length = array.shape[k]
+    if isinstance(sizes, int):
+        if sizes < 1 or length % sizes:
+            raise ShapeError(f"split: an axis of length {length} has no {sizes} equal parts")
+        sizes = (length // sizes,) * sizes
+    if sum(sizes) != length or min(sizes) < 0:
+        raise ShapeError(f"split: sizes {tuple(sizes)} do not make up an axis of length {length}")
+    params = {"axis": k, "sizes": tuple(sizes)}
+    return _several(_split, a, _pieces(None, array, **params), params)
+
+
+_unbind = Primitive(
+    "unbind",
+    "outputs",
+    lambda xp, a, axis, **_: [a[(slice(None),) * axis + (t,)] for t in range(a.shape[axis])],
+    lambda g, node, i: _joined(g, node, stack),
+    lambda tangents, node: unbind(tangents[0], node.params["axis"]),
+    None,
+)
+
+
+def unbind(a: Any, axis: int = 0) -> list[Any]:
+    """The slices along an axis, as a list: one operation, whose gradient is one stack.
+
+    Undoing a ``stack`` along the same axis gives back the very values that were stacked, with their
+    own place in the graph: a layer above reads h(t) of the layer below, not all of them.
+    """
+    array = a.data if isinstance(a, Tensor) else as_array(a)
+    k = _axis(axis, array.ndim, "unbind")
+    parts = _unbind.forward(None, array, axis=k)
+    node = a.node if isinstance(a, Tensor) else None
+    if node is not None and node.primitive is _stack and node.params["axis"] == k:
+        return [Tensor(part, parent) for part, parent in zip(parts, node.parents, strict=True)]
+    return _several(_unbind, a, parts, {"axis": k})
+
+
+def _several(primitive: Primitive, a: Any, parts: list[Any], params: dict[str, Any]) -> list[Any]:
+    if not isinstance(a, Tensor):
+        return parts
+    params |= {"outputs": len(parts), "shapes": tuple(part.shape for part in parts)}
+    return recorded_outputs(primitive, [as_array(part) for part in parts], a.node, params)
+
