@@ -8,6 +8,7 @@ from tinyseq.autograd.primitive import Primitive, linear_map, place
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import as_array, check_index, is_cupy, namespace, scatter_add as _add_at
 from tinyseq.errors import DTypeError, ShapeError
+from tinyseq.ops.elementwise import raw
 
 Index = Any
 
@@ -85,6 +86,46 @@ def getitem(a: Any, index: Index) -> Any:
     return _get(a, index=index)
 
 
+def _along(indices: Any, axis: int) -> Index:
+    return (slice(None),) * axis + (indices,)
+
+
+# The indices are an input of their own, not a parameter: they have no gradient, but a picture wants
+# to show that the token x(t) leads to h(t), and y(t) to L(t).
+_take = Primitive(
+    "take",
+    "linear",
+    lambda xp, a, indices, axis: a[_along(indices, axis)],
+    lambda g, node, i: _put(
+        g, shape=node.parents[0].shape, index=_along(raw(node.saved[1]), node.params["axis"])
+    ),
+    lambda tangents, node: _take(tangents[0], raw(node.saved[1]), axis=node.params["axis"]),
+    "partners",
+)
+
+_take_along = Primitive(
+    "take_along_axis",
+    "linear",
+    lambda xp, a, indices, axis: a[_grid(indices, axis)],
+    lambda g, node, i: _put(
+        g, shape=node.parents[0].shape, index=_grid(raw(node.saved[1]), node.params["axis"])
+    ),
+    lambda tangents, node: _take_along(tangents[0], raw(node.saved[1]), axis=node.params["axis"]),
+    "partners",
+)
+
+
+def _grid(indices: Any, axis: int) -> Index:
+    """The index that picks one element along the axis for every place of ``indices``."""
+    xp = namespace(indices)
+    grid = [
+        xp.arange(n).reshape((-1,) + (1,) * (indices.ndim - 1 - k))
+        for k, n in enumerate(indices.shape)
+    ]
+    grid[axis] = indices
+    return tuple(grid)
+
+
 def take(a: Any, indices: Any, axis: int = 0) -> Any:
     """The slices with the given numbers along an axis; what an embedding does.
 
@@ -93,12 +134,20 @@ def take(a: Any, indices: Any, axis: int = 0) -> Any:
         indices: integers in [-K, K), of any shape; they replace the axis.
         axis: the axis.
     """
-    indices = _plain(indices if hasattr(indices, "dtype") else as_array(indices))
     ndim = len(a.shape)
     if not -ndim <= axis < ndim:
         raise ShapeError(f"take{place()}: axis {axis} of an array of {ndim} dimensions")
-    check_index(indices, a.shape[axis], f"take{place()}")
-    return _get(a, index=(slice(None),) * (axis % ndim) + (indices,))
+    indices = _integers(indices, a.shape[axis], "take")
+    return _take(a, indices, axis=axis % ndim)
+
+
+def _integers(indices: Any, size: int, what: str) -> Any:
+    """Indices (a raw array or a Tensor) checked to be integers in range."""
+    indices = indices if hasattr(indices, "dtype") else as_array(indices)
+    if indices.dtype.kind not in "iu":
+        raise DTypeError(f"{what}{place()}: indices are integers, not {indices.dtype}")
+    check_index(raw(indices), size, f"{what}{place()}")
+    return indices
 
 
 def take_along_axis(a: Any, indices: Any, axis: int = -1) -> Any:
@@ -109,9 +158,11 @@ def take_along_axis(a: Any, indices: Any, axis: int = -1) -> Any:
         indices: integers, of a's number of dimensions, equal to a's shape but for ``axis``.
         axis: the axis along which to choose.
     """
-    indices = _plain(indices if hasattr(indices, "dtype") else as_array(indices))
     shape = tuple(a.shape)
+    if not -len(shape) <= axis < len(shape):
+        raise ShapeError(f"take_along_axis{place()}: axis {axis} of {len(shape)} dimensions")
     axis = axis % len(shape)
+    indices = _integers(indices, shape[axis], "take_along_axis")
     if indices.ndim != len(shape) or any(
         n != m for k, (n, m) in enumerate(zip(shape, indices.shape, strict=True)) if k != axis
     ):
@@ -119,14 +170,7 @@ def take_along_axis(a: Any, indices: Any, axis: int = -1) -> Any:
             f"take_along_axis{place()}: indices of shape {indices.shape} for an array of shape "
             f"{shape}: all but axis {axis} must agree"
         )
-    check_index(indices, shape[axis], f"take_along_axis{place()}")
-    xp = namespace(indices)
-    grid = [
-        xp.arange(n).reshape((-1,) + (1,) * (indices.ndim - 1 - k))
-        for k, n in enumerate(indices.shape)
-    ]
-    grid[axis] = indices
-    return _get(a, index=tuple(grid))
+    return _take_along(a, indices, axis=axis)
 
 
 _scatter_add = Primitive(
