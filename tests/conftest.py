@@ -21,8 +21,9 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
-import strict_cupy  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
+
+import strict_cupy  # noqa: E402
 
 # The same examples in every run; `--hypothesis-profile=explore` looks for new ones.
 _QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

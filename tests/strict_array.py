@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import cupy_names
 import numpy as np
+
+import cupy_names
 
 NO_CONVERSION = (
     "Implicit conversion to a NumPy array is not allowed. "

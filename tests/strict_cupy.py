@@ -19,14 +19,14 @@ from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import cupy_names
 import numpy as np
+
+import cupy_names
 from strict_array import (
     NAMES,
     NO_CONVERSION,
     compute,
     count_syncs,
-    from_host,
     host_index,
     ndarray,
     operand,
@@ -203,6 +203,12 @@ def _put_along_axis(arr: np.ndarray, indices: np.ndarray, values: Any, axis: int
     np.put_along_axis(arr, _wrapped(indices, arr, axis), values, axis)
 
 
+def _eigvals(a: np.ndarray) -> np.ndarray:
+    """Complex even where all are real, as CuPy has it."""
+    values = np.linalg.eigvals(a)
+    return values.astype(np.result_type(values, np.complex64))
+
+
 def _holds_own(data: Any) -> set[bool]:
     """Whether the leaves of a nested list are arrays of the double: all, none, or both."""
     if type(data) in (list, tuple):
@@ -310,6 +316,6 @@ def _add_methods() -> None:
 _add_methods()
 cupy = _Double("cupy")
 linalg = _Double("cupy.linalg")
-_fill(linalg, np.linalg, {})
+_fill(linalg, np.linalg, {"eigvals": _checked("cupy.linalg.eigvals", _eigvals)})
 _fill(cupy, np, _OWN | {"linalg": linalg})
 cupy.newaxis = None  # type: ignore[attr-defined]
