@@ -172,7 +172,7 @@ def sum_to(value: Any, shape: tuple[int, ...]) -> Any:
 
 
 def backward(
-    output: Tensor,
+    output: Tensor | Sequence[Tensor],
     seed: Any = None,
     retain_graph: bool = False,
     create_graph: bool = False,
@@ -181,8 +181,9 @@ def backward(
     """Add the gradient of ``output`` to ``.grad`` of every leaf behind it that requires one.
 
     Args:
-        output: a tensor of one element, or of any shape if a seed is given.
-        seed: the cotangent of the output: an array of its shape.
+        output: a tensor of one element, or of any shape if a seed is given; or a list of tensors,
+            whose gradients are added up in one pass.
+        seed: the cotangent of the output: an array of its shape (a list for a list).
         retain_graph: keep the graph for another backward pass.
         create_graph: record the pass: ``.grad`` then holds Tensors (implies retain_graph).
         observe: called with every labelled node and its cotangent on the way.
@@ -191,13 +192,18 @@ def backward(
         GraphError: nothing was recorded, no seed for several elements, the graph was freed or is
             out of date.
     """
-    root = _root(output)
-    cotangents = {root: _seed(output, seed)}
+    outputs = [output] if isinstance(output, Tensor) else list(output)
+    seeds = [seed] if isinstance(output, Tensor) or seed is None else list(seed)
+    seeds *= len(outputs) if len(seeds) == 1 else 1
+    cotangents: dict[Node, Any] = {}
+    for tensor, start in zip(outputs, seeds, strict=True):
+        root, g = _root(tensor), _seed(tensor, start)
+        cotangents[root] = g if root not in cotangents else cotangents[root] + g
     with paused_gc():
-        nodes = reachable([root])
+        nodes = reachable(list(cotangents))
         keep = retain_graph or create_graph
         found = walk_back(nodes, cotangents, keep, create_graph, None, observe)
-    handed_out = {id(seed)}
+    handed_out = {id(start) for start in seeds}
     for leaf, g in found.items():
         if isinstance(leaf, Leaf):
             g = _settled(g, create_graph, handed_out)

@@ -128,6 +128,9 @@ astype = linear_map(
     prepare=lambda dtype: {"dtype": dtype},
 )
 
+identity = linear_map("identity", lambda xp, a: a, transpose=lambda g, shape: g)
+identity.__doc__ = "The same values under a node of their own, which can carry another label."
+
 # -- the same shape, elements elsewhere -----------------------------------------------------------
 
 flip = linear_map(

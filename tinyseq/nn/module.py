@@ -1,0 +1,196 @@
+"""Module: something with parameters.
+
+    class Net(nn.Module):
+        def __init__(self):
+            self.hidden = nn.Linear(3, 5)                  # attributes register by themselves,
+            self.layers = [nn.Linear(5, 5), nn.Linear(5, 1)]   # lists and dicts of modules too
+        def __call__(self, x): ...
+
+There is no registration and no base constructor to call: a module's parameters are found among its
+attributes, in the order in which they were set. A call opens a scope, so that nodes, pictures and
+errors know the module's path.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+from tinyseq.autograd.node import Scope, current_scope
+from tinyseq.backend import Array, to_cupy, to_numpy
+from tinyseq.errors import CheckpointError, ConfigError
+from tinyseq.nn.parameter import Parameter
+
+
+class Module:
+    """The base of everything with parameters."""
+
+    training = True
+    scope_label: str | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__call__" in cls.__dict__:
+            cls.__call__ = _in_scope(cls.__dict__["__call__"])  # type: ignore[method-assign]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        for path, entry in _entries(name, value):
+            if isinstance(entry, Module):
+                object.__setattr__(entry, "scope_label", path)
+                for inner, parameter in entry.named_parameters():
+                    parameter.leaf.parameter_name = f"{path}.{inner}"
+            elif entry.name is None:
+                entry.leaf.parameter_name = path
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules directly inside, with their names ("layers.0" in a list)."""
+        for name, value in vars(self).items():
+            for path, entry in _entries(name, value):
+                if isinstance(entry, Module):
+                    yield path, entry
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module and all inside, with their paths; each once."""
+        seen: set[int] = set()
+        stack: list[tuple[str, Module]] = [(prefix, self)]
+        while stack:
+            path, module = stack.pop()
+            if id(module) in seen:
+                continue
+            seen.add(id(module))
+            yield path, module
+            inside = [(f"{path}.{n}" if path else n, child) for n, child in module.named_children()]
+            stack += reversed(inside)
+
+    def named_parameters(self, remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
+        """All parameters with their paths, in the order in which the attributes were set.
+
+        A parameter that is shared is given once, under its first name, or under every name if
+        ``remove_duplicate`` is False.
+        """
+        seen: set[int] = set()
+        for path, parameter in self._walk("", ()):
+            if id(parameter) not in seen or not remove_duplicate:
+                seen.add(id(parameter))
+                yield path, parameter
+
+    def _walk(self, prefix: str, above: tuple[int, ...]) -> Iterator[tuple[str, Parameter]]:
+        if id(self) in above:
+            return
+        for name, value in vars(self).items():
+            for path, entry in _entries(prefix + name, value):
+                if isinstance(entry, Module):
+                    yield from entry._walk(path + ".", (*above, id(self)))
+                else:
+                    yield path, entry
+
+    def parameters(self) -> list[Parameter]:
+        """All parameters, each once."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for parameter in self.parameters():
+            if parameter.requires_grad:
+                parameter.grad = None
+
+    def state_dict(self) -> dict[str, Array]:
+        """A copy of every parameter's values, by name."""
+        return {n: p.data.copy() for n, p in self.named_parameters(remove_duplicate=False)}
+
+    def load_state_dict(self, state: dict[str, Any], strict: bool = True) -> None:
+        """Take over values by name.
+
+        Args:
+            state: arrays by parameter name, as from ``state_dict``; also of another array library.
+            strict: refuse missing and extra names; otherwise only shapes must fit.
+
+        Raises:
+            CheckpointError: lists every missing, extra and mismatched name; nothing is changed then.
+        """
+        own = dict(self.named_parameters(remove_duplicate=False))
+        missing = [name for name in own if name not in state]
+        extra = [name for name in state if name not in own]
+        odd = [
+            f"{name} {tuple(state[name].shape)} instead of {own[name].shape}"
+            for name in state
+            if name in own and tuple(state[name].shape) != own[name].shape
+        ]
+        faults = [("missing", missing), ("extra", extra)] if strict else []
+        text = "; ".join(f"{what}: {', '.join(n)}" for what, n in [*faults, ("shape", odd)] if n)
+        if text:
+            raise CheckpointError(f"these values are not for this {type(self).__name__}: {text}")
+        for name, values in state.items():
+            if name in own:
+                parameter = own[name]
+                host = to_numpy(getattr(values, "data", values) if hasattr(values, "node") else values)
+                parameter.assign(parameter_like(parameter, host))
+
+    def train(self, training: bool = True) -> Module:
+        """Switch this module and all inside to training (dropout works) or evaluation."""
+        for _, module in self.named_modules():
+            module.training = training
+        return self
+
+    def eval(self) -> Module:
+        """Switch to evaluation: ``train(False)``."""
+        return self.train(False)
+
+    def to(self, target: Any) -> Module:
+        """Move the parameters: "numpy", "cupy", or a floating-point dtype; gives the module back.
+
+        Raises:
+            BackendError: "cupy" where there is no GPU.
+            ConfigError: anything else.
+        """
+        for parameter in self.parameters():
+            if target == "numpy":
+                parameter.move(to_numpy(parameter.data).copy())
+            elif target == "cupy":
+                parameter.move(to_cupy(parameter.data))
+            elif str(target).rpartition(".")[2].strip("'>").startswith("float"):
+                parameter.move(parameter.data.astype(target))
+            else:
+                raise ConfigError(f"to: 'numpy', 'cupy' or a floating-point dtype, not {target!r}")
+        return self
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{n}={tuple(p.shape)}" for n, p in self.named_parameters())
+        return f"{type(self).__name__}({inside})"
+
+
+def parameter_like(parameter: Parameter, host: Array) -> Array:
+    """A host array in the array library of the parameter."""
+    return host if isinstance(parameter._store, type(host)) else to_cupy(host)
+
+
+def _entries(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The parameters and modules in an attribute: itself, or the entries of lists and dicts."""
+    if isinstance(value, Parameter | Module):
+        yield name, value
+    elif isinstance(value, list | tuple):
+        for k, entry in enumerate(value):
+            yield from _entries(f"{name}.{k}", entry)
+    elif isinstance(value, dict):
+        for key, entry in value.items():
+            yield from _entries(f"{name}.{key}", entry)
+
+
+def _in_scope(call: Any) -> Any:
+    """The call of a module, inside a scope of its own; a call by ``super()`` stays in the first."""
+
+    @functools.wraps(call)
+    def scoped(self: Module, *args: Any, **kwargs: Any) -> Any:
+        outer = current_scope.get()
+        if outer is not None and outer.owner is self:
+            return call(self, *args, **kwargs)
+        label = self.scope_label or type(self).__name__
+        token = current_scope.set(Scope(outer, label, None, self))
+        try:
+            return call(self, *args, **kwargs)
+        finally:
+            current_scope.reset(token)
+
+    return scoped

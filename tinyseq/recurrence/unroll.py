@@ -1,0 +1,264 @@
+"""unroll: apply one step again and again, with every operation of every step recorded.
+
+    outputs, state = unroll(cell, xs, state)
+
+The definition of what a recurrence computes. Works for any callable ``step(x, state) -> (y, state)``
+that Python can run, and knows nothing of modules.
+
+Each step runs in a scope of its own, numbered by its time 1, 2, ... T, and x(t), the states and
+the outputs are labelled there: that is what the pictures are made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tinyseq import structure
+from tinyseq.autograd.engine import paused_gc
+from tinyseq.autograd.node import scope
+from tinyseq.autograd.primitive import no_grad, recording
+from tinyseq.autograd.tensor import Tensor, label
+from tinyseq.backend import as_array, namespace, to_numpy
+from tinyseq.errors import ConfigError, DataError, ShapeError, StructureError
+from tinyseq.ops import identity, stack, unbind, where
+from tinyseq.recurrence.feed import Feed
+
+Step = Callable[[Any, Any], tuple[Any, Any]]
+
+
+def unroll(
+    cell: Step,
+    inputs: Any = None,
+    state: Any = None,
+    *,
+    length: int | None = None,
+    lengths: Sequence[int] | None = None,
+    reverse: bool = False,
+    feed: Feed | None = None,
+    detach_every: int | None = None,
+    as_list: bool = False,
+) -> tuple[Any, Any]:
+    """Run a recurrence: y(t), s(t) = cell(x(t), s(t-1)) for t = 1 ... T (book, section 10.1).
+
+    Args:
+        cell: one step, ``cell(x, state) -> (y, state)``.
+        inputs: (T, N, ...), or a structure of such arrays (a step gets the structure of their
+            slices), or a list of T inputs of a step. None if the cell needs no input.
+        state: the initial state. None asks ``cell.init_state(batch)``.
+        length: T, where there are no inputs to tell it; otherwise how many of them to use.
+        lengths: of the N sequences of a padded batch. Beyond its length a sequence's state stays as
+            it is and its outputs are zero, so the padding cannot matter.
+        reverse: run from the last step to the first. With ``lengths``, each sequence starts at its
+            own end.
+        feed: decides every step's input from the given one and the last output: free running,
+            scheduled sampling ... (``tinyseq.recurrence.feed``). By default the given input it is.
+        detach_every: truncated back-propagation: after every so many steps the state is carried on,
+            but no gradient flows back across.
+        as_list: give the outputs as a list of T, not stacked.
+
+    Returns:
+        The outputs, stacked along a first axis of length T (each array of the output's structure),
+        and the state after the last step. T = 0 gives empty outputs and the initial state.
+
+    Raises:
+        ShapeError: inputs of different lengths; names the step in which shapes do not fit.
+        StructureError: a step that does not return (y, state), or changes the state's structure.
+        DataError: lengths that are negative, too long, or not one for each sequence.
+    """
+    xs, steps = steps_of(inputs, length)
+    batch = _batch_size(inputs if not isinstance(inputs, list) else (inputs[:1] or None), state)
+    if detach_every is not None and detach_every < 1:
+        raise ConfigError(f"unroll: detach_every is at least 1, not {detach_every}")
+    ends = _checked_lengths(lengths, batch, steps)
+    with scope("step", steps + 1 if reverse else 0):
+        state = _initial_state(cell, batch) if state is None else structure.map(_own_node, state)
+        names = structure.names(state, "h")
+        state = _labelled(state, names)
+    if steps == 0:
+        return _no_outputs(cell, inputs, state, as_list), state
+    order = range(steps - 1, -1, -1) if reverse else range(steps)
+    input_names = structure.names(xs[0], "x") if xs else []
+    outputs: list[Any] = [None] * steps
+    last = None
+    with paused_gc():
+        for count, t in enumerate(order):
+            with scope("step", t + 1):
+                x = xs[t] if xs else None
+                if feed is not None:
+                    x = feed(count, x, last)
+                if x is not None:
+                    x = _labelled(x, input_names if xs else structure.names(x, "x"))
+                if detach_every and count and count % detach_every == 0:
+                    state = _labelled(structure.map(_detached, state), names)
+                last, new = _one_step(cell, x, state, t + 1)
+                if ends is not None:
+                    last, new = _held(ends > t, last, new, state)
+                state = _labelled(new, names)
+                outputs[t] = last = _labelled(last, structure.names(last, "o"))
+    return (outputs if as_list else _stacked(outputs)), state
+
+
+def steps_of(inputs: Any, length: int | None = None) -> tuple[list[Any], int]:
+    """The inputs of every step as a list, and how many steps there are.
+
+    Arrays are cut along their first axis; a Tensor by one ``unbind``, so that its gradient is one
+    stack.
+    """
+    if inputs is None:
+        if length is None:
+            raise ConfigError("unroll: without inputs, say how many steps: length=T")
+        if length < 0:
+            raise DataError(f"unroll: length={length} is negative")
+        return [], length
+    if isinstance(inputs, list):
+        xs = inputs
+    else:
+        arrays = [a if isinstance(a, Tensor) else as_array(a) for a in structure.leaves(inputs)]
+        if any(not a.ndim for a in arrays):
+            raise ShapeError("unroll: inputs have time as their first axis, these have no axis")
+        totals = sorted({a.shape[0] for a in arrays})
+        if len(totals) != 1:
+            raise ShapeError(f"unroll: the inputs have different numbers of steps, {totals}")
+        cut = iter([unbind(a) if isinstance(a, Tensor) else a for a in arrays])
+        slices = structure.map(lambda _: next(cut), inputs)
+        xs = [structure.map(lambda a, t=t: a[t], slices) for t in range(totals[0])] if (
+            structure.is_container(inputs)
+        ) else list(slices)
+    if length is None:
+        return xs, len(xs)
+    if not 0 <= length <= len(xs):
+        raise DataError(f"unroll: length={length} with inputs for {len(xs)} steps")
+    return xs[:length], length
+
+
+def _batch_size(inputs: Any, state: Any) -> int | None:
+    """The number of sequences: the second axis of the inputs, else the first of the state."""
+    if isinstance(inputs, list):
+        first = structure.leaves(inputs[0])[0]
+        return first.shape[0] if getattr(first, "ndim", 0) else None
+    for array in structure.leaves(inputs) if inputs is not None else []:
+        shape = getattr(array, "shape", None) or as_array(array).shape
+        return shape[1] if len(shape) > 1 else None
+    for array in structure.leaves(state) if state is not None else []:
+        return array.shape[0] if getattr(array, "ndim", 0) else None
+    return None
+
+
+def _initial_state(cell: Any, batch: int | None) -> Any:
+    if not hasattr(cell, "init_state"):
+        raise ConfigError("unroll: this step has no init_state(batch): pass the initial state")
+    if batch is None:
+        raise ConfigError("unroll: no batch size to be seen in the inputs: pass the initial state")
+    return cell.init_state(batch)
+
+
+def _checked_lengths(lengths: Any, batch: int | None, steps: int) -> Any:
+    if lengths is None:
+        return None
+    ends = to_numpy(lengths.data if isinstance(lengths, Tensor) else as_array(lengths))
+    if ends.dtype.kind not in "iu" or ends.ndim != 1 or (batch is not None and len(ends) != batch):
+        raise DataError(
+            f"unroll: lengths are one integer for each of the {batch} sequences, not "
+            f"{ends.dtype} of shape {ends.shape}"
+        )
+    if ends.size and (ends.min() < 0 or ends.max() > steps):
+        raise DataError(f"unroll: lengths {ends.tolist()} for {steps} steps: each must be 0 to {steps}")
+    return ends
+
+
+def _one_step(cell: Step, x: Any, state: Any, time: int) -> tuple[Any, Any]:
+    result = cell(x, state)
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise StructureError(
+            f"unroll at step {time}: a step returns (y, state), this one returned "
+            f"{type(result).__name__}"
+        )
+    if not structure.alike(result[1], state):
+        raise StructureError(
+            f"unroll at step {time}: the state went in as {structure.skeleton(state)} and came out "
+            f"as {structure.skeleton(result[1])}"
+        )
+    return result
+
+
+def _held(running: Any, output: Any, new: Any, old: Any) -> tuple[Any, Any]:
+    """Sequences that have ended keep their state, and their output is zero."""
+    if running.all():
+        return output, new
+
+    def hold(kept: Any) -> Callable[..., Any]:
+        def choose(value: Any, before: Any = None) -> Any:
+            array = value.data if isinstance(value, Tensor) else value
+            if not array.ndim or array.shape[0] != len(running):
+                raise ShapeError(
+                    f"unroll: with lengths, every state and output is (batch, ...), not {array.shape}"
+                )
+            mask = namespace(array).asarray(running.reshape((-1,) + (1,) * (array.ndim - 1)))
+            return where(mask, value, before if kept else 0.0)
+
+        return choose
+
+    return structure.map(hold(False), output), structure.map(hold(True), new, old)
+
+
+def _detached(value: Any) -> Tensor:
+    return Tensor(value.data if isinstance(value, Tensor) else value)
+
+
+def _labelled(value: Any, names: list[str]) -> Any:
+    """The structure with every array a labelled Tensor; labels that are there stay.
+
+    Under ``no_grad`` nothing is labelled: there is no picture to make.
+    """
+    if not structure.is_container(value):
+        return _with_label(value, names[0])
+    pending = iter(names)
+    return structure.map(lambda array: _with_label(array, next(pending)), value)
+
+
+def _with_label(value: Any, name: str) -> Any:
+    if value is None:
+        return None
+    node = value.node if isinstance(value, Tensor) else None
+    if node is None:
+        return label(value, name) if recording.get() else value
+    if node.label is None:
+        node.label = name
+        node.value = value.data
+    return value
+
+
+def _own_node(value: Any) -> Any:
+    """A given initial state under a node of this recurrence, which is labelled as its time 0."""
+    return identity(value) if isinstance(value, Tensor) and value.node is not None else value
+
+
+def _stacked(outputs: list[Any]) -> Any:
+    first = outputs[0]
+    if not structure.is_container(first):
+        return None if first is None else stack(outputs)
+    columns = zip(*(structure.leaves(output) for output in outputs), strict=True)
+    stacked = iter([None if c[0] is None else stack(c) for c in columns])
+    return structure.map(lambda _: next(stacked), first)
+
+
+def _no_outputs(cell: Step, inputs: Any, state: Any, as_list: bool) -> Any:
+    """Outputs of no steps: arrays of length 0, whose other axes a trial step on zeros tells."""
+    if as_list:
+        return []
+    with no_grad():
+        nothing_given = inputs is None or isinstance(inputs, list)
+        x = None if nothing_given else structure.map(_zeros_of_a_step, inputs)
+        output, _ = _one_step(cell, x, state, 0)
+
+        def nothing(value: Any) -> Tensor:
+            array = value.data if isinstance(value, Tensor) else as_array(value)
+            return Tensor(namespace(array).zeros((0, *array.shape), array.dtype))
+
+        return structure.map(nothing, output)
+
+
+def _zeros_of_a_step(value: Any) -> Any:
+    array = value.data if isinstance(value, Tensor) else as_array(value)
+    return namespace(array).zeros(array.shape[1:], array.dtype)
