@@ -87,7 +87,7 @@ def _gpus() -> int:
 
 # The count of tests that were not run. With xdist the workers collect, and the controller tells.
 
-_NOT_RUN = pytest.StashKey[Counter]()
+_NOT_RUN = pytest.StashKey[Counter[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
