@@ -13,9 +13,12 @@ from typing import Any
 from tinyseq.errors import StructureError
 
 
+CONTAINERS = (tuple, list, dict)
+
+
 def is_container(value: Any) -> bool:
     """Whether the value is a container of arrays; everything else is an array itself."""
-    return isinstance(value, tuple | list | dict)
+    return isinstance(value, CONTAINERS)
 
 
 def children(value: Any) -> list[tuple[str, Any]]:
@@ -35,9 +38,15 @@ def rebuilt(like: Any, entries: list[Any]) -> Any:
 
 def leaves(value: Any) -> list[Any]:
     """The arrays of a structure, from left to right; None counts as an array."""
-    if not is_container(value):
+    if not isinstance(value, CONTAINERS):
         return [value]
-    return [leaf for _, entry in children(value) for leaf in leaves(entry)]
+    found: list[Any] = []
+    for entry in value.values() if isinstance(value, dict) else value:
+        if isinstance(entry, CONTAINERS):
+            found += leaves(entry)
+        else:
+            found.append(entry)
+    return found
 
 
 def names(value: Any, alone: str, prefix: str = "") -> list[str]:
@@ -91,10 +100,13 @@ def skeleton(value: Any) -> str:
 
 def alike(value: Any, other: Any) -> bool:
     """Whether two structures have the same containers; quicker than comparing skeletons."""
-    if not is_container(value):
-        return not is_container(other) and (value is None) == (other is None)
+    if not isinstance(value, CONTAINERS):
+        return not isinstance(other, CONTAINERS) and (value is None) == (other is None)
     if type(value) is not type(other) or len(value) != len(other):
         return False
-    if isinstance(value, dict) and list(value) != list(other):
-        return False
-    return all(alike(a, b) for (_, a), (_, b) in zip(children(value), children(other), strict=True))
+    if isinstance(value, dict):
+        return list(value) == list(other) and all(alike(v, other[k]) for k, v in value.items())
+    for a, b in zip(value, other, strict=True):
+        if not alike(a, b):
+            return False
+    return True

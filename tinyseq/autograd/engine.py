@@ -17,13 +17,15 @@ from operator import attrgetter
 from typing import Any
 
 from tinyseq.autograd.node import FREED, Leaf, Node
-from tinyseq.autograd.primitive import PICK, no_grad, saved_tensors, usable
+from tinyseq.autograd.primitive import PICK, Primitive, no_grad, saved_tensors, usable
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import Array, as_array, flush_tiny, namespace
 from tinyseq.errors import DTypeError, GraphError, ShapeError
 
 by_order = attrgetter("order")
 Observer = Callable[[Node, Any], None]
+
+GATHERED_AT_ONCE = 256  # time steps whose cotangents are kept for one product; bounds the memory
 
 
 @contextmanager
@@ -80,8 +82,12 @@ def walk_back(
     """
     found: dict[Node, Any] = {}
     owned: set[Node] = set()  # nodes whose cotangent is a sum made here, so that it can be added to
-    inside = set(nodes)
+    waiting: dict[Node, dict[tuple[Primitive, int], list[Any]]] = {}
+    inside = None if wanted is None else set(nodes)
     for node in reversed(nodes):
+        if node in waiting:
+            for shared in list(waiting.pop(node).items()):
+                _gathered(node, *shared, cotangents)
         g = cotangents.pop(node, None)
         if g is None:
             continue
@@ -104,7 +110,7 @@ def walk_back(
                 observe(node, g)
         if primitive is PICK:
             whole = node.parents[0]
-            if whole in inside:
+            if inside is None or whole in inside:
                 parts = cotangents.get(whole)
                 if parts is None:
                     parts = cotangents[whole] = [None] * whole.params["outputs"]
@@ -114,10 +120,20 @@ def walk_back(
             usable(node)
         rule_node = _Recording(node) if create_graph else node
         vjp = primitive.vjp
+        gather = None if create_graph else primitive.gather
         i = -1
         for parent in node.parents:
             i += 1
-            if parent is None or not parent.requires_grad or parent not in inside:
+            if parent is None or not parent.requires_grad:
+                continue
+            if inside is not None and parent not in inside:
+                continue
+            if gather is not None and i and parent.primitive is None:
+                shared = waiting.setdefault(parent, {}).setdefault((primitive, i), [])
+                shared.append((g, node.saved))
+                if len(shared) == GATHERED_AT_ONCE:
+                    _gathered(parent, (primitive, i), shared, cotangents)
+                    shared.clear()
                 continue
             p = vjp(g, rule_node, i)
             if p.shape != parent.shape:
@@ -136,6 +152,19 @@ def walk_back(
         if not retain_graph:
             node.saved = FREED
     return found
+
+
+def _gathered(
+    leaf: Node, key: tuple[Primitive, int], shared: list[Any], cotangents: dict[Node, Any]
+) -> None:
+    """Add to a leaf's cotangent what many nodes of one primitive contribute together."""
+    if shared:
+        primitive, i = key
+        assert primitive.gather is not None
+        p = primitive.gather([g for g, _ in shared], [saved for _, saved in shared], i)
+        p = p if p.dtype == leaf.dtype else p.astype(leaf.dtype)
+        old = cotangents.get(leaf)
+        cotangents[leaf] = p if old is None else old + p
 
 
 class _Recording:

@@ -28,7 +28,7 @@ import numpy as np
 
 from tinyseq.autograd.node import FREED, Node, current_scope
 from tinyseq.autograd.tensor import Tensor
-from tinyseq.backend import Array, as_array, common_namespace, namespace, refuse_mixture, to_numpy
+from tinyseq.backend import Array, as_array, common_namespace, is_cupy, namespace, refuse_mixture, to_numpy
 from tinyseq.errors import DTypeError, GraphError, NonFiniteError, ShapeError, TinyseqError
 
 ndarray = np.ndarray
@@ -67,9 +67,13 @@ class Primitive:
 
     ``saves`` says what a node keeps for the rules: ``None`` (nothing), ``"output"``, ``"inputs"``,
     or ``"partners"`` (of two factors, each only if the other one needs a gradient).
+
+    ``gather(gs, saved, i)`` is optional: the sum of ``vjp`` over many nodes of the primitive that
+    share the leaf i, from their cotangents and what they saved. The gradient of a weight that every
+    time step uses is then one large product, not a sum of small ones.
     """
 
-    __slots__ = ("forward", "jvp", "kind", "name", "outputs", "saves", "vjp")
+    __slots__ = ("forward", "gather", "jvp", "kind", "name", "saves", "vjp")
 
     def __init__(
         self,
@@ -79,6 +83,7 @@ class Primitive:
         vjp: Callable[[Any, Any, int], Any],
         jvp: Callable[[Sequence[Any], Any], Any],
         saves: str | None,
+        gather: Callable[[Sequence[Any], Sequence[Any], int], Any] | None = None,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -86,35 +91,42 @@ class Primitive:
         self.vjp = vjp
         self.jvp = jvp
         self.saves = saves
+        self.gather = gather
 
     def __repr__(self) -> str:
         return f"<Primitive {self.name}>"
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Apply to raw arrays (gives raw arrays) or to arguments among which is a Tensor."""
-        arrays, parents, tracked = _unpack(args)
-        if parents is None:
-            return self.forward(common_namespace(arrays), *arrays, **params)
+        arrays: list[Any] = []
+        parents: list[Node | None] = []
+        on_host, any_tensor, tracked, requires_grad = True, False, False, False
+        for arg in args:
+            node = None
+            if isinstance(arg, Tensor):
+                any_tensor = True
+                node, arg = arg.node, arg.data
+                if node is not None:
+                    tracked = True
+                    requires_grad = requires_grad or node.requires_grad
+            if type(arg) is not ndarray:
+                arg = constant(arg)
+                on_host = on_host and not is_cupy(arg)
+            arrays.append(arg)
+            parents.append(node)
+        if not any_tensor:
+            return self.forward(np if on_host else common_namespace(arrays), *arrays, **params)
         try:
-            output = self.forward(common_namespace(arrays), *arrays, **params)
+            output = self.forward(np if on_host else common_namespace(arrays), *arrays, **params)
         except Exception as error:
             raise explained(error, self, arrays) from None
-        return recorded(self, output, arrays, parents if tracked else None, params)
-
-
-def _unpack(args: Sequence[Any]) -> tuple[list[Any], tuple[Node | None, ...] | None, bool]:
-    """The raw values, the nodes (None if there is no Tensor at all), and whether to record."""
-    arrays, parents, any_tensor, tracked = [], [], False, False
-    for arg in args:
-        if isinstance(arg, Tensor):
-            any_tensor = True
-            arrays.append(arg.data)
-            parents.append(arg.node)
-            tracked = tracked or arg.node is not None
-        else:
-            arrays.append(constant(arg))
-            parents.append(None)
-    return arrays, tuple(parents) if any_tensor else None, tracked
+        if not tracked or recording.get() is not True or type(output) is not ndarray:
+            return recorded(self, output, arrays, tuple(parents) if tracked else None, params)
+        saved = saved_for(self.saves, output, arrays, parents) if requires_grad else None
+        return Tensor(
+            output,
+            Node(self, tuple(parents), saved, params, output.shape, output.dtype, requires_grad),
+        )
 
 
 def constant(value: Any) -> Any:

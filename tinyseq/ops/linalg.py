@@ -6,7 +6,9 @@ from typing import Any
 
 from tinyseq.autograd.engine import sum_to
 from tinyseq.autograd.primitive import Primitive, bilinear, place
+from tinyseq.backend import as_array, namespace
 from tinyseq.errors import ShapeError
+from tinyseq.ops.elementwise import raw
 from tinyseq.ops.shape import expand_dims, reshape, swapaxes
 
 # -- matmul ---------------------------------------------------------------------------------------
@@ -52,12 +54,21 @@ def _linear_forward(xp: Any, x: Any, weight: Any, *bias: Any) -> Any:
 def _linear_pull(g: Any, node: Any, i: int) -> Any:
     x, weight = node.saved[0], node.saved[1]
     if i == 0:
-        return matmul(g, weight)
+        return g @ weight
     if g.ndim != 2:
-        g = reshape(g, (-1, g.shape[-1]))
+        g = g.reshape((-1, g.shape[-1]))
     if i == 1:
-        return matmul(g.T, x if x.ndim == 2 else reshape(x, (-1, x.shape[-1])))
+        return g.T @ (x if x.ndim == 2 else x.reshape((-1, x.shape[-1])))
     return g.sum(0)
+
+
+def _linear_gather(gs: Any, saved: Any, i: int) -> Any:
+    """The gradient of a weight (or bias) that many nodes share: one product over all their rows."""
+    xp = namespace(gs[0])
+    g = xp.concatenate([g.reshape((-1, g.shape[-1])) for g in gs])
+    if i == 2:
+        return g.sum(0)
+    return g.T @ xp.concatenate([x.reshape((-1, x.shape[-1])) for x, *_ in saved])
 
 
 def _linear_push(tangents: Any, node: Any) -> Any:
@@ -71,7 +82,9 @@ def _linear_push(tangents: Any, node: Any) -> Any:
     return total
 
 
-_linear = Primitive("linear", "affine", _linear_forward, _linear_pull, _linear_push, "inputs")
+_linear = Primitive(
+    "linear", "affine", _linear_forward, _linear_pull, _linear_push, "inputs", _linear_gather
+)
 
 
 def linear(x: Any, weight: Any, bias: Any = None) -> Any:
@@ -88,10 +101,13 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     Raises:
         ShapeError: if the last axis of x is not I; names the module and the time step.
     """
-    if x.shape[-1:] != weight.shape[-1:] or weight.ndim != 2:
+    if isinstance(x, list | int | float):
+        x = as_array(x)
+    wide, expected = raw(x).shape, raw(weight).shape
+    if wide[-1:] != expected[1:]:
         raise ShapeError(
-            f"linear{place()}: x has shape {tuple(x.shape)}, but the weight of shape "
-            f"{tuple(weight.shape)} expects {weight.shape[-1]} features in the last axis"
+            f"linear{place()}: x has shape {wide}, but the weight of shape {expected} expects "
+            f"{expected[-1]} features in the last axis"
         )
     return _linear(x, weight) if bias is None else _linear(x, weight, bias)
 
@@ -127,9 +143,6 @@ def _einsum_pull(g: Any, node: Any, i: int) -> Any:
 
 
 def _ones(node: Any, i: int, shape: tuple[int, ...]) -> Any:
-    from tinyseq.backend import namespace
-    from tinyseq.ops.elementwise import raw
-
     return namespace(raw(node.saved[i])).ones(shape, node.parents[i].dtype)
 
 

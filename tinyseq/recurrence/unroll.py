@@ -211,8 +211,15 @@ def _labelled(value: Any, names: list[str]) -> Any:
 
     Under ``no_grad`` nothing is labelled: there is no picture to make.
     """
-    if not structure.is_container(value):
-        return _with_label(value, names[0])
+    arrays = structure.leaves(value)
+    for array, name in zip(arrays, names, strict=True):
+        if not isinstance(array, Tensor) or array.node is None:
+            break
+        if array.node.label is None:
+            array.node.label = name
+            array.node.value = array.data
+    else:
+        return value  # the usual case: nothing had to be replaced
     pending = iter(names)
     return structure.map(lambda array: _with_label(array, next(pending)), value)
 
