@@ -1,7 +1,33 @@
 """tinyseq: sequence models, learned, seen and run. The public names, nothing else."""
 
-from tinyseq import ops
+from tinyseq import data, models, nn, ops, optim
 from tinyseq.autograd.engine import backward, grad, push_forward
 from tinyseq.autograd.node import scope
 from tinyseq.autograd.primitive import detect_nonfinite, no_grad
 from tinyseq.autograd.tensor import Tensor, label, tensor
+from tinyseq.backend import to_cupy, to_numpy
+from tinyseq.random import manual_seed
+from tinyseq.recurrence import truncated_bptt, unroll
+
+__version__ = "0.1.0"
+__all__ = [
+    "Tensor",
+    "backward",
+    "data",
+    "detect_nonfinite",
+    "grad",
+    "label",
+    "manual_seed",
+    "models",
+    "nn",
+    "no_grad",
+    "ops",
+    "optim",
+    "push_forward",
+    "scope",
+    "tensor",
+    "to_cupy",
+    "to_numpy",
+    "truncated_bptt",
+    "unroll",
+]

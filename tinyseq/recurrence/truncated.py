@@ -14,7 +14,7 @@ from tinyseq.autograd.node import scope
 from tinyseq.autograd.tensor import Tensor, tensor
 from tinyseq.backend import as_array, namespace
 from tinyseq.errors import ConfigError
-from tinyseq.recurrence.unroll import Step, _one_step, steps_of
+from tinyseq.recurrence.unroll import Step, checked_step, steps_of
 
 
 def truncated_bptt(
@@ -55,7 +55,7 @@ def truncated_bptt(
     for t in range(1, steps + 1):
         before = structure.map(_as_leaf, state)
         with scope("step", t):
-            y, after = _one_step(cell, xs[t - 1], before, t)
+            y, after = checked_step(cell, xs[t - 1], before, t)
             step_loss = loss(t, y)
         total += float(step_loss)
         kept.append((structure.leaves(before), structure.leaves(after), step_loss))

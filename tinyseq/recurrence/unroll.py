@@ -16,7 +16,7 @@ from typing import Any
 
 from tinyseq import structure
 from tinyseq.autograd.engine import paused_gc
-from tinyseq.autograd.node import scope
+from tinyseq.autograd.node import Scope, current_scope, scope
 from tinyseq.autograd.primitive import no_grad, recording
 from tinyseq.autograd.tensor import Tensor, label
 from tinyseq.backend import as_array, namespace, to_numpy
@@ -37,6 +37,7 @@ def unroll(
     reverse: bool = False,
     feed: Feed | None = None,
     detach_every: int | None = None,
+    names: dict[str, str] | None = None,
     as_list: bool = False,
 ) -> tuple[Any, Any]:
     """Run a recurrence: y(t), s(t) = cell(x(t), s(t-1)) for t = 1 ... T (book, section 10.1).
@@ -55,6 +56,7 @@ def unroll(
             scheduled sampling ... (``tinyseq.recurrence.feed``). By default the given input it is.
         detach_every: truncated back-propagation: after every so many steps the state is carried on,
             but no gradient flows back across.
+        names: what to call x, the states and o in the pictures, where it is not that: {"h": "g"}.
         as_list: give the outputs as a list of T, not stacked.
 
     Returns:
@@ -73,29 +75,38 @@ def unroll(
     ends = _checked_lengths(lengths, batch, steps)
     with scope("step", steps + 1 if reverse else 0):
         state = _initial_state(cell, batch) if state is None else structure.map(_own_node, state)
-        names = structure.names(state, "h")
-        state = _labelled(state, names)
+        call = (lambda name: name) if names is None else (lambda name: names.get(name, name))
+        state_names = [call(name) for name in structure.names(state, "h")]
+        state = _labelled(state, state_names)
     if steps == 0:
         return _no_outputs(cell, inputs, state, as_list), state
     order = range(steps - 1, -1, -1) if reverse else range(steps)
-    input_names = structure.names(xs[0], "x") if xs else []
+    input_names = [call(name) for name in structure.names(xs[0] if xs else None, "x")]
     outputs: list[Any] = [None] * steps
+    output_names = None
     last = None
-    with paused_gc():
-        for count, t in enumerate(order):
-            with scope("step", t + 1):
+    outer = current_scope.get()
+    token = current_scope.set(outer)
+    try:
+        with paused_gc():
+            for count, t in enumerate(order):
+                current_scope.set(Scope(outer, "step", t + 1))
                 x = xs[t] if xs else None
                 if feed is not None:
                     x = feed(count, x, last)
                 if x is not None:
-                    x = _labelled(x, input_names if xs else structure.names(x, "x"))
+                    x = _labelled(x, input_names)
                 if detach_every and count and count % detach_every == 0:
-                    state = _labelled(structure.map(_detached, state), names)
-                last, new = _one_step(cell, x, state, t + 1)
+                    state = _labelled(structure.map(_detached, state), state_names)
+                last, new = checked_step(cell, x, state, t + 1)
                 if ends is not None:
                     last, new = _held(ends > t, last, new, state)
-                state = _labelled(new, names)
-                outputs[t] = last = _labelled(last, structure.names(last, "o"))
+                state = _labelled(new, state_names)
+                if output_names is None:
+                    output_names = [call(name) for name in structure.names(last, "o")]
+                outputs[t] = last = _labelled(last, output_names)
+    finally:
+        current_scope.reset(token)
     return (outputs if as_list else _stacked(outputs)), state
 
 
@@ -167,7 +178,8 @@ def _checked_lengths(lengths: Any, batch: int | None, steps: int) -> Any:
     return ends
 
 
-def _one_step(cell: Step, x: Any, state: Any, time: int) -> tuple[Any, Any]:
+def checked_step(cell: Step, x: Any, state: Any, time: int) -> tuple[Any, Any]:
+    """One step, whose result is checked to be (y, state) with the state's structure unchanged."""
     result = cell(x, state)
     if not isinstance(result, tuple) or len(result) != 2:
         raise StructureError(
@@ -211,8 +223,12 @@ def _labelled(value: Any, names: list[str]) -> Any:
 
     Under ``no_grad`` nothing is labelled: there is no picture to make.
     """
-    arrays = structure.leaves(value)
-    for array, name in zip(arrays, names, strict=True):
+    if isinstance(value, Tensor) and value.node is not None:
+        if value.node.label is None:
+            value.node.label = names[0]
+            value.node.value = value.data
+        return value
+    for array, name in zip(structure.leaves(value), names, strict=True):
         if not isinstance(array, Tensor) or array.node is None:
             break
         if array.node.label is None:
@@ -257,7 +273,7 @@ def _no_outputs(cell: Step, inputs: Any, state: Any, as_list: bool) -> Any:
     with no_grad():
         nothing_given = inputs is None or isinstance(inputs, list)
         x = None if nothing_given else structure.map(_zeros_of_a_step, inputs)
-        output, _ = _one_step(cell, x, state, 0)
+        output, _ = checked_step(cell, x, state, 0)
 
         def nothing(value: Any) -> Tensor:
             array = value.data if isinstance(value, Tensor) else as_array(value)

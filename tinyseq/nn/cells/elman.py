@@ -12,7 +12,7 @@ from tinyseq.errors import ConfigError, ShapeError
 from tinyseq.nn import init
 from tinyseq.nn.cell import Cell
 from tinyseq.nn.parameter import Parameter
-from tinyseq.ops import linear, relu, take, tanh
+from tinyseq.ops import expand_dims, linear, relu, take, tanh
 from tinyseq.random import Seed, generator
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"tanh": tanh, "relu": relu}
@@ -24,7 +24,7 @@ class ElmanCell(Cell):
     Shapes: x (N, I), h (N, H); returns (h', h').
 
     Args:
-        input_size: I.
+        input_size: I; 0 for a network that runs without input.
         hidden_size: H.
         bias: whether there are b_ih and b_hh; like PyTorch's, they are two that add up.
         nonlinearity: "tanh" or "relu".
@@ -41,15 +41,14 @@ class ElmanCell(Cell):
         nonlinearity: str = "tanh",
         seed: Seed = None,
     ) -> None:
-        self.input_size, self.hidden_size = positive("ElmanCell", input_size, hidden_size)
+        (self.hidden_size,) = positive("ElmanCell", hidden_size)
         if nonlinearity not in ACTIVATIONS:
             raise ConfigError(f"ElmanCell: nonlinearity is 'tanh' or 'relu', not {nonlinearity!r}")
         self.nonlinearity = nonlinearity
-        add_gate_parameters(self, 1, bias, seed)
+        add_gate_parameters(self, input_size, 1, bias, seed)
 
     def __call__(self, x: Any, h: Any) -> tuple[Any, Any]:
-        check_input(x, self.input_size)
-        a = linear(x, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
+        a = from_input(self, x) + linear(h, self.weight_hh, self.bias_hh)
         h = ACTIVATIONS[self.nonlinearity](a)
         return h, h
 
@@ -165,11 +164,26 @@ def check_input(x: Any, size: int) -> None:
         raise ShapeError(f"x(t){place()} should have shape (batch, {size}), but it has {found}")
 
 
-def add_gate_parameters(cell: Any, gates: int, bias: bool, seed: Seed) -> None:
+def add_gate_parameters(cell: Any, input_size: int, gates: int, bias: bool, seed: Seed) -> None:
     """Give a cell PyTorch's parameters: the rows of all gates under each other in one matrix."""
+    if isinstance(input_size, bool) or input_size < 0:
+        raise ConfigError(f"{type(cell).__name__}: input_size is 0 or more, not {input_size}")
+    cell.input_size = input_size
     rng, bound = generator(seed), cell.hidden_size**-0.5
     rows = gates * cell.hidden_size
-    cell.weight_ih = Parameter(init.uniform((rows, cell.input_size), bound, rng), "U")
+    cell.weight_ih = None
+    if input_size:
+        cell.weight_ih = Parameter(init.uniform((rows, input_size), bound, rng), "U")
     cell.weight_hh = Parameter(init.uniform((rows, cell.hidden_size), bound, rng), "W")
     cell.bias_ih = Parameter(init.uniform((rows,), bound, rng), "b") if bias else None
     cell.bias_hh = Parameter(init.uniform((rows,), bound, rng), "b") if bias else None
+
+
+def from_input(cell: Any, x: Any) -> Any:
+    """What the input contributes to the gates, U x + b_ih; b_ih alone for a cell without input."""
+    if cell.input_size:
+        check_input(x, cell.input_size)
+        return linear(x, cell.weight_ih, cell.bias_ih)
+    if x is not None:
+        raise ShapeError(f"x(t){place()} given to a cell of input_size 0, which reads no input")
+    return 0.0 if cell.bias_ih is None else expand_dims(cell.bias_ih, 0)

@@ -6,7 +6,7 @@ from typing import Any
 
 from tinyseq.errors import ConfigError
 from tinyseq.nn.cell import Cell
-from tinyseq.nn.cells.elman import add_gate_parameters, check_input, positive
+from tinyseq.nn.cells.elman import add_gate_parameters, from_input, positive
 from tinyseq.ops import linear, sigmoid, split, tanh
 from tinyseq.random import Seed
 
@@ -27,7 +27,7 @@ class GRUCell(Cell):
     Shapes: x (N, I), h (N, H); returns (h', h').
 
     Args:
-        input_size: I.
+        input_size: I; 0 for a network that runs without input.
         hidden_size: H.
         bias: whether there are biases; like PyTorch's, two each, of which b_hn stands inside the
             reset with reset="after".
@@ -50,7 +50,7 @@ class GRUCell(Cell):
         candidate: str = "tanh",
         seed: Seed = None,
     ) -> None:
-        self.input_size, self.hidden_size = positive("GRUCell", input_size, hidden_size)
+        (self.hidden_size,) = positive("GRUCell", hidden_size)
         for name, value, known in (
             ("reset", reset, ("after", "before")),
             ("update", update, ("keep", "new")),
@@ -59,11 +59,14 @@ class GRUCell(Cell):
             if value not in known:
                 raise ConfigError(f"GRUCell: {name} is {known[0]!r} or {known[1]!r}, not {value!r}")
         self.reset, self.update, self.candidate = reset, update, candidate
-        add_gate_parameters(self, 3, bias, seed)
+        add_gate_parameters(self, input_size, 3, bias, seed)
+
+    def _parts_of_input(self, x: Any) -> Any:
+        a = from_input(self, x)
+        return split(a, 3, -1) if hasattr(a, "shape") else (a, a, a)
 
     def __call__(self, x: Any, h: Any) -> tuple[Any, Any]:
-        check_input(x, self.input_size)
-        xr, xz, xn = split(linear(x, self.weight_ih, self.bias_ih), 3, -1)
+        xr, xz, xn = self._parts_of_input(x)
         if self.reset == "after":
             hr, hz, hn = split(linear(h, self.weight_hh, self.bias_hh), 3, -1)
             r = sigmoid(xr + hr)

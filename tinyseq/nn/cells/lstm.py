@@ -9,7 +9,7 @@ import numpy as np
 from tinyseq.errors import ConfigError
 from tinyseq.nn import init
 from tinyseq.nn.cell import Cell
-from tinyseq.nn.cells.elman import add_gate_parameters, check_input, positive
+from tinyseq.nn.cells.elman import add_gate_parameters, from_input, positive
 from tinyseq.ops import linear, sigmoid, split, tanh
 from tinyseq.random import Seed, generator
 
@@ -33,7 +33,7 @@ class LSTMCell(Cell):
     Shapes: x (N, I), h and c (N, H); returns (h', LSTMState(h', c')).
 
     Args:
-        input_size: I.
+        input_size: I; 0 for a network that runs without input.
         hidden_size: H.
         bias: whether there are biases; like PyTorch's, they are two that add up.
         forget_bias: the initial value of b_f: a number (1 is recommended: Jozefowicz et al. 2015);
@@ -56,12 +56,12 @@ class LSTMCell(Cell):
         candidate: str = "tanh",
         seed: Seed = None,
     ) -> None:
-        self.input_size, self.hidden_size = positive("LSTMCell", input_size, hidden_size)
+        (self.hidden_size,) = positive("LSTMCell", hidden_size)
         if candidate not in ("tanh", "sigmoid"):
             raise ConfigError(f"LSTMCell: candidate is 'tanh' or 'sigmoid', not {candidate!r}")
         self.candidate = candidate
         rng = generator(seed)
-        add_gate_parameters(self, 4, bias, rng)
+        add_gate_parameters(self, input_size, 4, bias, rng)
         if forget_bias is not None:
             self._set_forget_bias(forget_bias, longest, rng)
 
@@ -89,9 +89,8 @@ class LSTMCell(Cell):
         return LSTMState(self.zeros(batch), self.zeros(batch))
 
     def __call__(self, x: Any, state: LSTMState) -> tuple[Any, LSTMState]:
-        check_input(x, self.input_size)
         h, c = state
-        a = linear(x, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
+        a = from_input(self, x) + linear(h, self.weight_hh, self.bias_hh)
         i, f, g, o = split(a, 4, -1)
         squash = tanh if self.candidate == "tanh" else sigmoid
         c = sigmoid(f) * c + sigmoid(i) * squash(g)
