@@ -1,20 +1,13 @@
 """Primitive: one operation, its derivative, and what the derivative needs to remember.
 
-A primitive is declared by kind, in one line where possible:
-
-    tanh = unary("tanh", derivative=lambda y: 1 - y * y, saves="output")
-    mul = binary("multiply", derivatives=(lambda a, b: b, lambda a, b: a), saves="inputs")
-    flip = linear_map("flip", lambda xp, a, axis: xp.flip(a, axis), transpose=...)
-
-What is declared is a function that gives raw arrays for raw arrays and Tensors for Tensors. Rules
-are written with such functions, which makes one rule serve three readers: given raw arrays it is the
-fast first derivative, given Tensors it records and so gives the second, and the compiler traces it.
-
-Under every kind lie the same three functions:
-
     forward(xp, *arrays, **params) -> array
     vjp(g, node, i)     -> the cotangent of input i, from the cotangent g of the output
     jvp(tangents, node) -> the tangent of the output, from the tangents (or None) of the inputs
+
+Most are declared by kind, in one line: see ``kinds``. Rules are written with functions that give
+raw arrays for raw arrays and Tensors for Tensors. One rule serves three readers: given raw arrays
+it is the fast first derivative, given Tensors it records and so gives the second, and the compiler
+traces it.
 """
 
 from __future__ import annotations
@@ -28,14 +21,23 @@ import numpy as np
 
 from tinyseq.autograd.node import FREED, Node, current_scope
 from tinyseq.autograd.tensor import Tensor
-from tinyseq.backend import Array, as_array, common_namespace, is_cupy, namespace, refuse_mixture, to_numpy
-from tinyseq.errors import DTypeError, GraphError, NonFiniteError, ShapeError, TinyseqError
+from tinyseq.backend import Array, as_array, common_namespace, refuse_mixture, to_numpy
+from tinyseq.errors import (
+    BackendError,
+    DTypeError,
+    GraphError,
+    NonFiniteError,
+    ShapeError,
+    TinyseqError,
+)
 
-ndarray = np.ndarray
-
-# True: record (the usual case, tested first); False: no_grad; CHECKED: record, and look for NaN.
+# True: record (the usual case, tested first); CHECKED: record, and look for NaN; False: no_grad.
 CHECKED = "checked"
 recording: ContextVar[bool | str] = ContextVar("tinyseq_recording", default=True)
+checking: ContextVar[bool] = ContextVar("tinyseq_checking", default=False)
+
+# What goes straight to NumPy: its arrays, and Python numbers, which leave the dtype alone.
+PLAIN = frozenset({np.ndarray, float, int})
 
 
 @contextmanager
@@ -50,16 +52,17 @@ def no_grad() -> Iterator[None]:
 
 @contextmanager
 def detect_nonfinite() -> Iterator[None]:
-    """Every operation inside is checked: the first NaN or infinity raises NonFiniteError.
+    """Every operation and every gradient inside is checked: the first NaN or infinity is an error.
 
-    The error names the operation, the module path and the time step. Slow, and on a GPU it waits
-    after every operation: for finding a fault, not for training.
+    The NonFiniteError names the operation, the module path and the time step. Slow, and on a GPU it
+    waits after every operation: for finding a fault, not for training.
     """
-    token = recording.set(CHECKED)
+    check, record = checking.set(True), recording.set(recording.get() and CHECKED)
     try:
         yield
     finally:
-        recording.reset(token)
+        recording.reset(record)
+        checking.reset(check)
 
 
 class Primitive:
@@ -100,28 +103,29 @@ class Primitive:
         """Apply to raw arrays (gives raw arrays) or to arguments among which is a Tensor."""
         arrays: list[Any] = []
         parents: list[Node | None] = []
-        on_host, any_tensor, tracked, requires_grad = True, False, False, False
-        for arg in args:
-            node = None
-            if isinstance(arg, Tensor):
-                any_tensor = True
-                node, arg = arg.node, arg.data
-                if node is not None:
-                    tracked = True
-                    requires_grad = requires_grad or node.requires_grad
-            if type(arg) is not ndarray:
-                arg = constant(arg)
-                on_host = on_host and not is_cupy(arg)
-            arrays.append(arg)
-            parents.append(node)
-        if not any_tensor:
-            return self.forward(np if on_host else common_namespace(arrays), *arrays, **params)
+        plain, any_tensor, tracked, requires_grad = True, False, False, False
         try:
-            output = self.forward(np if on_host else common_namespace(arrays), *arrays, **params)
+            for arg in args:
+                node = None
+                if isinstance(arg, Tensor):
+                    any_tensor = True
+                    node, arg = arg.node, arg.data
+                    if node is not None:
+                        tracked = True
+                        requires_grad = requires_grad or node.requires_grad
+                if type(arg) not in PLAIN:
+                    plain = False
+                arrays.append(arg)
+                parents.append(node)
+            if not plain:
+                arrays = [operand(a) if any_tensor else constant(a) for a in arrays]
+            output = self.forward(np if plain else common_namespace(arrays), *arrays, **params)
         except Exception as error:
-            raise explained(error, self, arrays) from None
-        if not tracked or recording.get() is not True or type(output) is not ndarray:
-            return recorded(self, output, arrays, tuple(parents) if tracked else None, params)
+            raise explained(error, self, args) from None
+        if not any_tensor:
+            return output
+        if not tracked or recording.get() is not True or type(output) is not np.ndarray:
+            return recorded(self, output, arrays, parents, params)
         saved = saved_for(self.saves, output, arrays, parents) if requires_grad else None
         return Tensor(
             output,
@@ -130,35 +134,44 @@ class Primitive:
 
 
 def constant(value: Any) -> Any:
-    """A raw operand: arrays and Python numbers as they are, anything else made an array."""
-    kind = type(value)
-    return value if kind is ndarray or kind is float or kind is int else as_constant(value)
+    """A raw operand: arrays and Python numbers as they are, anything else made an array.
+
+    A bool counts as a number: it does not set the dtype.
+    """
+    return value if type(value) in PLAIN or isinstance(value, bool) else as_array(value)
 
 
-def as_constant(value: Any) -> Any:
-    """``as_array``, but a bool stays a Python scalar, so that it does not set the dtype."""
-    return value if isinstance(value, bool) else as_array(value)
+def operand(value: Any) -> Any:
+    """A raw operand beside a Tensor: a NumPy scalar too counts as a number.
+
+    Otherwise ``x / np.sqrt(n)`` would turn float32 into float64 in silence.
+    """
+    return value.item() if isinstance(value, np.generic) else constant(value)
 
 
 def recorded(
     primitive: Primitive,
     output: Array,
     arrays: Sequence[Any],
-    parents: tuple[Node | None, ...] | None,
+    parents: Sequence[Node | None],
     params: Any = None,
 ) -> Tensor:
-    """The output as a Tensor, with a node if anything is to be recorded."""
-    if type(output) is not ndarray:
+    """The output as a Tensor, with a node if there is anything to record."""
+    if type(output) is not np.ndarray:
         output = as_array(output)
-    mode = recording.get()
-    if mode is CHECKED:
-        check_finite(output, primitive, arrays)
-    if parents is None or not mode:
+    if checking.get():
+        check_finite(output, lambda: f"{primitive.name}{place()}", arrays)
+    tracked = requires_grad = False
+    for parent in parents:
+        if parent is not None:
+            tracked = True
+            requires_grad = requires_grad or parent.requires_grad
+    if not tracked or not recording.get():
         return Tensor(output)
-    requires_grad = any(p is not None and p.requires_grad for p in parents)
     saved = saved_for(primitive.saves, output, arrays, parents) if requires_grad else None
     return Tensor(
-        output, Node(primitive, parents, saved, params, output.shape, output.dtype, requires_grad)
+        output,
+        Node(primitive, tuple(parents), saved, params, output.shape, output.dtype, requires_grad),
     )
 
 
@@ -181,6 +194,7 @@ def saved_for(
 
 def saved_tensors(node: Node) -> Any:
     """What the node saved, with the arrays as Tensors of the graph: for the rules that record."""
+    assert node.primitive is not None
     saves = node.primitive.saves
     if saves is None:
         return None
@@ -190,175 +204,6 @@ def saved_tensors(node: Node) -> Any:
         value if parent is None or value is None else Tensor(value, parent)
         for value, parent in zip(node.saved, node.parents, strict=True)
     )
-
-
-def unary(
-    name: str,
-    derivative: Callable[[Any], Any],
-    saves: str,
-    forward: Callable[..., Array] | None = None,
-) -> Callable[[Any], Any]:
-    """Declare an elementwise function of one input.
-
-    Args:
-        name: of the operation, and of the array libraries' function if ``forward`` is not given.
-        derivative: of the saved array: the output's values if ``saves`` is "output", else the
-            input's. It serves both modes: vjp = g * derivative, jvp = derivative * tangent.
-        saves: "output" or "inputs".
-        forward: ``forward(xp, a)``.
-    """
-    compute = forward or (lambda xp, a: getattr(xp, name)(a))
-    fast = getattr(np, name) if forward is None else (lambda a: forward(np, a))
-    from_output = saves == "output"
-
-    def slope(node: Any) -> Any:
-        return derivative(node.saved if from_output else node.saved[0])
-
-    primitive = Primitive(
-        name,
-        "elementwise",
-        compute,
-        lambda g, node, i: g * slope(node),
-        lambda tangents, node: tangents[0] * slope(node),
-        saves,
-    )
-
-    def op(a: Any) -> Any:
-        if not isinstance(a, Tensor):
-            a = constant(a)
-            return fast(a) if type(a) is ndarray else compute(namespace(a), a)
-        x, parent = a.data, a.node
-        try:
-            y = fast(x) if type(x) is ndarray else compute(namespace(x), x)
-        except Exception as error:
-            raise explained(error, primitive, (x,)) from None
-        if parent is None or recording.get() is not True or type(y) is not ndarray:
-            return recorded(primitive, y, (x,), None if parent is None else (parent,))
-        requires_grad = parent.requires_grad
-        saved = (y if from_output else (x,)) if requires_grad else None
-        return Tensor(y, Node(primitive, (parent,), saved, None, y.shape, y.dtype, requires_grad))
-
-    return _named(op, name, primitive)
-
-
-def binary(
-    name: str,
-    derivatives: tuple[Any, Any],
-    saves: str | None,
-    forward: Callable[..., Array] | None = None,
-) -> Callable[[Any, Any], Any]:
-    """Declare an elementwise function of two inputs, which broadcast against each other.
-
-    Args:
-        name: of the operation, and of the array libraries' function if ``forward`` is not given.
-        derivatives: by the first and by the second input; each a function of the saved inputs, or
-            the number 1 or -1 where the derivative is just that.
-        saves: None, "inputs" or "partners".
-        forward: ``forward(xp, a, b)``.
-    """
-    compute = forward or (lambda xp, a, b: getattr(xp, name)(a, b))
-    fast = getattr(np, name) if forward is None else (lambda a, b: forward(np, a, b))
-
-    def pull(g: Any, node: Any, i: int) -> Any:
-        slope = derivatives[i]
-        if slope.__class__ is int:
-            return g if slope == 1 else -g
-        return g * slope(*node.saved)
-
-    def push(tangents: Sequence[Any], node: Any) -> Any:
-        parts = [pull(t, node, i) for i, t in enumerate(tangents) if t is not None]
-        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
-
-    primitive = Primitive(name, "elementwise", compute, pull, push, saves)
-
-    def op(a: Any, b: Any) -> Any:
-        if isinstance(a, Tensor):
-            x, left = a.data, a.node
-            if isinstance(b, Tensor):
-                y, right = b.data, b.node
-            else:
-                y, right = constant(b), None
-        elif isinstance(b, Tensor):
-            x, left, y, right = constant(a), None, b.data, b.node
-        else:
-            a, b = constant(a), constant(b)
-            return compute(common_namespace((a, b)), a, b)
-        try:
-            if type(x) is ndarray and type(y) is ndarray:
-                z = fast(x, y)
-            else:
-                z = compute(common_namespace((x, y)), x, y)
-        except Exception as error:
-            raise explained(error, primitive, (x, y)) from None
-        left_grad = left is not None and left.requires_grad
-        right_grad = right is not None and right.requires_grad
-        if recording.get() is not True or type(z) is not ndarray or not (left_grad or right_grad):
-            tracked = left is not None or right is not None
-            return recorded(primitive, z, (x, y), (left, right) if tracked else None)
-        if saves is None:
-            saved = None
-        elif saves == "inputs":
-            saved = (x, y)
-        else:
-            saved = (x if right_grad else None, y if left_grad else None)
-        return Tensor(z, Node(primitive, (left, right), saved, None, z.shape, z.dtype, True))
-
-    return _named(op, name, primitive)
-
-
-def linear_map(
-    name: str,
-    forward: Callable[..., Array],
-    transpose: Callable[..., Any],
-    prepare: Callable[..., dict[str, Any]] | None = None,
-) -> Callable[..., Any]:
-    """Declare a function that is linear in its only array: a sum, a reshape, a flip.
-
-    Args:
-        name: of the operation.
-        forward: ``forward(xp, a, **params)``; with tangents for values it is its own jvp.
-        transpose: ``transpose(g, shape, **params)``: the linear map back to an input of this shape.
-        prepare: turns what the user passes (after the array) into ``params``.
-    """
-    primitive = Primitive(
-        name,
-        "linear",
-        forward,
-        lambda g, node, i: transpose(g, node.parents[0].shape, **node.params),
-        lambda tangents, node: primitive(tangents[0], **node.params),
-        None,
-    )
-
-    def op(a: Any, *args: Any, **kwargs: Any) -> Any:
-        return primitive(a, **(prepare(*args, **kwargs) if prepare else kwargs))
-
-    return _named(op, name, primitive)
-
-
-def bilinear(
-    name: str, forward: Callable[..., Array], transposes: tuple[Callable[..., Any], ...]
-) -> Primitive:
-    """Declare a product of two arrays, linear in each.
-
-    Args:
-        name: of the operation.
-        forward: ``forward(xp, a, b, **params)``.
-        transposes: for each factor, ``(g, partner, shape, **params) -> cotangent`` of that factor,
-            where ``shape`` is the factor's own.
-    """
-
-    def pull(g: Any, node: Any, i: int) -> Any:
-        return transposes[i](g, node.saved[1 - i], node.parents[i].shape, **(node.params or {}))
-
-    def push(tangents: Sequence[Any], node: Any) -> Any:
-        a, b = node.saved
-        params = node.params or {}
-        parts = [primitive(tangents[0], b, **params)] if tangents[0] is not None else []
-        parts += [primitive(a, tangents[1], **params)] if tangents[1] is not None else []
-        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
-
-    primitive = Primitive(name, "bilinear", forward, pull, push, "partners")
-    return primitive
 
 
 PICK = Primitive(  # one output of an operation that has several; the engine routes around it
@@ -371,14 +216,13 @@ def recorded_outputs(
 ) -> list[Tensor]:
     """The outputs of a primitive with several, each a Tensor whose node picks it from the one node.
 
-    The cotangent of that node is the list of its outputs' cotangents (None where there is none), and
-    so is its tangent.
+    The cotangent of that node is the list of its outputs' cotangents (None where there is none),
+    and so is its tangent.
     """
-    mode = recording.get()
-    if mode is CHECKED:
+    if checking.get():
         for output in outputs:
-            check_finite(output, primitive, (output,))
-    if parent is None or not mode:
+            check_finite(output, lambda: f"{primitive.name}{place()}", (output,))
+    if parent is None or not recording.get():
         return [Tensor(output) for output in outputs]
     requires_grad = parent.requires_grad
     whole = Node(primitive, (parent,), None, params, parent.shape, parent.dtype, requires_grad)
@@ -389,10 +233,7 @@ def recorded_outputs(
     ]
 
 
-def _named(op: Callable[..., Any], name: str, primitive: Primitive) -> Callable[..., Any]:
-    op.__name__ = op.__qualname__ = name
-    op.primitive = primitive  # type: ignore[attr-defined]
-    return op
+# -- messages -------------------------------------------------------------------------------------
 
 
 def describe(value: Any) -> str:
@@ -411,30 +252,31 @@ def place() -> str:
     return f" {text}" if text.startswith("at step") else f" in {text}"
 
 
-def explained(error: Exception, primitive: Primitive, arrays: Sequence[Any]) -> Exception:
-    """The error of an array library, told with the operation, every input's shape, and the place."""
-    if isinstance(error, TinyseqError):
-        return error
+def explained(error: Exception, primitive: Primitive, args: Sequence[Any]) -> Exception:
+    """The error of an array library, told with the operation, the inputs' shapes and the place."""
+    start = f"{primitive.name}{place()}: "
     try:
-        refuse_mixture(tuple(arrays))
-    except TinyseqError as mixture:
-        return type(mixture)(f"{primitive.name}{place()}: {mixture}")
-    kind = DTypeError if isinstance(error, TypeError) else ShapeError
-    inputs = ", ".join(describe(value) for value in arrays)
+        refuse_mixture(tuple(arg.data if isinstance(arg, Tensor) else arg for arg in args))
+    except BackendError as mixture:
+        return BackendError(start + str(mixture))
+    if isinstance(error, TinyseqError):
+        return error if str(error).startswith(start) else type(error)(start + str(error))
     if not isinstance(error, ValueError | TypeError | IndexError | KeyError | OverflowError):
         return error
-    return kind(f"{primitive.name}{place()}: {error} (inputs: {inputs})")
+    kind = DTypeError if isinstance(error, TypeError) else ShapeError
+    inputs = ", ".join(describe(arg) for arg in args)
+    return kind(f"{start}{error} (inputs: {inputs})")
 
 
-def check_finite(output: Array, primitive: Primitive, arrays: Sequence[Any]) -> None:
-    """Raise NonFiniteError if the output of a primitive has a NaN or an infinity."""
-    values = to_numpy(output)
+def check_finite(values: Array, what: Callable[[], str], arrays: Sequence[Any] = ()) -> None:
+    """Raise NonFiniteError if there is a NaN or an infinity among the values."""
+    values = to_numpy(values)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         bad = int(values.size - np.isfinite(values).sum())
         inputs = ", ".join(describe(value) for value in arrays)
         raise NonFiniteError(
-            f"{primitive.name}{place()}: {bad} of {values.size} results are NaN or infinite "
-            f"(inputs: {inputs})"
+            f"{what()}: {bad} of {values.size} values are NaN or infinite"
+            + f" (inputs: {inputs})" * bool(inputs)
         )
 
 

@@ -97,7 +97,7 @@ class Tensor:
     def item(self) -> float | int:
         """The only element as a Python number; waits for the GPU."""
         if self.size != 1:
-            raise ShapeError(f"item() wants a tensor of one element, this one has shape {self.shape}")
+            raise ShapeError(f"item() wants a tensor of one element, not one of shape {self.shape}")
         return self.data.item()
 
     def __float__(self) -> float:
@@ -133,8 +133,9 @@ class Tensor:
     def __reduce__(self) -> tuple:
         if not self.is_leaf:
             raise GraphError(
-                "a tensor that was computed cannot be pickled or deep-copied: the whole graph behind "
-                "it would go with it. Take .detach() (or .data), or save a module's state_dict()."
+                "a tensor that was computed cannot be pickled or deep-copied: the whole graph "
+                "behind it would go with it. Take .detach() (or .data), or save a module's "
+                "state_dict()."
             )
         return tensor, (self.data, self.requires_grad)
 
@@ -151,7 +152,8 @@ def tensor(value: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor
     """A Tensor of the given values: a leaf of the graph if it requires a gradient.
 
     Args:
-        value: an array (NumPy or CuPy, not copied), a number, a nested list, or a Tensor (detached).
+        value: an array (NumPy or CuPy, not copied: leave it unchanged while a graph holds it), a
+            number, a nested list, or a Tensor (detached).
         requires_grad: whether backward() is to fill its ``.grad``.
         dtype: converts; by default arrays keep theirs and Python floats become float64.
 
@@ -175,8 +177,8 @@ def tensor(value: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor
 def label(value: Any, name: str) -> Any:
     """Name a tensor for the pictures and for messages, and give it back.
 
-    A constant gets a leaf of its own, so that the pictures can show it; the gradient passes it over.
-    A raw array becomes a (constant) Tensor.
+    A constant gets a leaf of its own, so that the pictures can show it; the gradient passes it
+    over. A raw array becomes a (constant) Tensor.
 
     Args:
         value: a Tensor or a raw array.
@@ -185,8 +187,10 @@ def label(value: Any, name: str) -> Any:
     if not isinstance(name, str) or not name:
         raise DTypeError(f"a label is a non-empty string, not {name!r}")
     result = value if isinstance(value, Tensor) else Tensor(as_array(value))
-    if result.node is None:
-        result = Tensor(result.data, Leaf(result.data.shape, result.data.dtype, False))
-    result.node.label = name
-    result.node.value = result.data
+    node = result.node
+    if node is None:
+        node = Leaf(result.data.shape, result.data.dtype, False)
+        result = Tensor(result.data, node)
+    node.label = name
+    node.value = result.data
     return result

@@ -63,10 +63,11 @@ from tinyseq.ops.shape import (
 from tinyseq.ops.softmax import log_softmax, softmax
 
 __all__ = [
-    "abs", "add", "astype", "broadcast_to", "clip", "concatenate", "cos", "cumprod", "cumsum", "div",
-    "einsum", "exp", "expand", "expand_dims", "expm1", "flip", "getitem", "identity", "linear", "log", "log1p",
-    "log_softmax", "logsumexp", "matmul", "max", "maximum", "mean", "min", "minimum", "moveaxis",
-    "mul", "neg", "outer", "pad", "pow", "prod", "relu", "reshape", "roll", "scatter_add", "sigmoid",
-    "sign", "sin", "softmax", "softplus", "split", "sqrt", "squeeze", "stack", "std", "sub", "sum",
-    "swapaxes", "take", "take_along_axis", "tanh", "tile", "transpose", "unbind", "var", "where",
+    "abs", "add", "astype", "broadcast_to", "clip", "concatenate", "cos", "cumprod", "cumsum",
+    "div", "einsum", "exp", "expand", "expand_dims", "expm1", "flip", "getitem", "identity",
+    "linear", "log", "log1p", "log_softmax", "logsumexp", "matmul", "max", "maximum", "mean",
+    "min", "minimum", "moveaxis", "mul", "neg", "outer", "pad", "pow", "prod", "relu", "reshape",
+    "roll", "scatter_add", "sigmoid", "sign", "sin", "softmax", "softplus", "split", "sqrt",
+    "squeeze", "stack", "std", "sub", "sum", "swapaxes", "take", "take_along_axis", "tanh", "tile",
+    "transpose", "unbind", "var", "where",
 ]  # fmt: skip

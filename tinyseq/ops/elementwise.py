@@ -6,56 +6,91 @@ output, ``a`` and ``b`` are its inputs. Inputs broadcast against each other as i
 
 from __future__ import annotations
 
+from math import copysign, inf, nan
+from math import log as _log
+from operator import ge, gt, le, lt
 from typing import Any
 
-from tinyseq.autograd.primitive import Primitive, binary, linear_map, unary
+from tinyseq.autograd.kinds import Op, binary, linear_map, unary
+from tinyseq.autograd.primitive import Primitive
 from tinyseq.autograd.tensor import Tensor
-from tinyseq.backend import common_namespace, namespace
+from tinyseq.backend import as_array, common_namespace, namespace
+
+
+def raw(value: Any) -> Any:
+    """The array of a Tensor; anything else as it is."""
+    return value.data if isinstance(value, Tensor) else value
+
 
 # -- arithmetic ---------------------------------------------------------------------------------
 
-add = binary("add", (1, 1), saves=None)
-sub = binary("subtract", (1, -1), saves=None)
-mul = binary("multiply", (lambda a, b: b, lambda a, b: a), saves="partners")
-div = binary("divide", (lambda a, b: 1 / b, lambda a, b: -a / (b * b)), saves="inputs")
-neg = linear_map("negative", lambda xp, a: -a, transpose=lambda g, shape: -g)
+
+def _inverse(b: Any) -> Any:
+    # Python refuses to divide by its own zero, where arrays give an infinity.
+    return copysign(inf, b) if isinstance(b, int | float) and b == 0 else 1 / b
+
+
+add = binary("add", (1, 1), saves=None, doc="a + b.")
+sub = binary("sub", (1, -1), saves=None, forward="subtract", doc="a - b.")
+mul = binary(
+    "mul",
+    (lambda a, b: b, lambda a, b: a),
+    saves="partners",
+    forward="multiply",
+    doc="a b, element by element.",
+)
+div = binary(
+    "div",
+    (lambda a, b: _inverse(b), lambda a, b: -a / b / b),
+    saves="inputs",
+    forward="divide",
+    doc="a / b.",
+)
+neg = linear_map("neg", lambda xp, a: -a, transpose=lambda g, shape: -g, doc="-a.")
 
 
 def _power_slope(a: Any, b: Any) -> Any:
-    # a**(b-1) is infinite at a = 0 when b = 0, where the derivative is 0: there, ask for a**0.
-    still = raw(b) == 0
-    if still is False or not namespace(still).any(still):
-        return b * a ** (b - 1)
-    return b * a ** (where(still, 1.0, b) - 1)
+    # b a**(b-1); at a = b = 0, where a**(b-1) is infinite, a**0 stands in for it: the slope is 0.
+    if isinstance(b, int | float):
+        return b * a ** (b - 1 if b else 0)
+    return b * a ** (where((raw(a) == 0) & (raw(b) == 0), 1.0, b) - 1)
 
 
 def _exponent_slope(a: Any, b: Any) -> Any:
-    # 0**b is flat in b: log(1) stands in for log(0).
-    return a**b * log(where(raw(a) == 0, 1.0, a))
+    # a**b log a; 0**b is flat in b >= 0: log(1) stands in for log(0).
+    if isinstance(a, int | float):
+        return a**b * (_log(a) if a > 0 else nan if a else 0.0)
+    return a**b * log(where((raw(a) == 0) & (raw(b) >= 0), 1.0, a))
 
 
-pow = binary("power", (_power_slope, _exponent_slope), saves="inputs")
+pow = binary(
+    "pow",
+    (_power_slope, _exponent_slope),
+    saves="inputs",
+    forward="power",
+    doc="a to the power of b. At a = 0 the slope by b >= 0 is taken as 0.",
+)
 
 # -- exponentials and logarithms ------------------------------------------------------------------
 
-exp = unary("exp", lambda y: y, saves="output")
-expm1 = unary("expm1", lambda y: y + 1, saves="output")
-log = unary("log", lambda a: 1 / a, saves="inputs")
-log1p = unary("log1p", lambda a: 1 / (1 + a), saves="inputs")
-sqrt = unary("sqrt", lambda y: 0.5 / y, saves="output")
+exp = unary("exp", lambda y: y, saves="output", doc="e to the power of a.")
+expm1 = unary("expm1", lambda y: y + 1, saves="output", doc="e**a - 1, exact for small a.")
+log = unary("log", lambda a: 1 / a, saves="inputs", doc="The natural logarithm.")
+log1p = unary("log1p", lambda a: 1 / (1 + a), saves="inputs", doc="log(1 + a), exact for small a.")
+sqrt = unary("sqrt", lambda y: 0.5 / y, saves="output", doc="The square root; slope inf at 0.")
 
 # -- waves ----------------------------------------------------------------------------------------
 
-sin = unary("sin", lambda a: cos(a), saves="inputs")
-cos = unary("cos", lambda a: -sin(a), saves="inputs")
+sin = unary("sin", lambda a: cos(a), saves="inputs", doc="The sine of a in radians.")
+cos: Op = unary("cos", lambda a: -sin(a), saves="inputs", doc="The cosine of a in radians.")
 
 # -- squashing functions --------------------------------------------------------------------------
 
-tanh = unary("tanh", lambda y: 1 - y * y, saves="output")
+tanh = unary("tanh", lambda y: 1 - y * y, saves="output", doc="The hyperbolic tangent.")
 
 
 def _sigmoid(xp: Any, a: Any) -> Any:
-    # (1 + tanh(a/2)) / 2: no overflow at either end, and tanh is the faster function.
+    # No overflow at either end, and tanh is the faster function.
     y = xp.tanh(a * 0.5)
     y *= 0.5
     y += 0.5
@@ -66,43 +101,56 @@ def _softplus(xp: Any, a: Any) -> Any:
     return xp.log1p(xp.exp(-xp.abs(a))) + xp.maximum(a, 0)
 
 
-sigmoid = unary("sigmoid", lambda y: y * (1 - y), saves="output", forward=_sigmoid)
-softplus = unary("softplus", lambda a: sigmoid(a), saves="inputs", forward=_softplus)
+sigmoid = unary(
+    "sigmoid",
+    lambda y: y * (1 - y),
+    saves="output",
+    forward=_sigmoid,
+    doc="1 / (1 + e**-a), computed as (1 + tanh(a / 2)) / 2. The error is that of a number near 1: "
+    "for the logarithm of a small one use -softplus(-a).",
+)
+softplus = unary(
+    "softplus",
+    lambda a: sigmoid(a),
+    saves="inputs",
+    forward=_softplus,
+    doc="log(1 + e**a), without overflow.",
+)
 
-# -- kinks: the derivative at the kink is the one named ------------------------------------------
+# -- kinks: the derivative at the kink is the one named -------------------------------------------
 
-relu = unary("relu", lambda y: raw(y) > 0, saves="output", forward=lambda xp, a: xp.maximum(a, 0))
-abs = unary("abs", lambda a: sign(a), saves="inputs")  # 0 at 0
+relu = unary(
+    "relu",
+    lambda y: raw(y) > 0,
+    saves="output",
+    forward=lambda xp, a: xp.maximum(a, 0),
+    doc="max(a, 0); the slope at 0 is 0.",
+)
+abs = unary("abs", lambda a: sign(a), saves="inputs", doc="The magnitude; the slope at 0 is 0.")
 
 
-def _share(mine: Any, other: Any, wins: Any) -> Any:
+def _share(mine: Any, other: Any, beats: Any, holds: Any) -> Any:
     # 1 for the larger (or smaller) one, 0 for the other, a half each where they are equal.
     a, b = raw(mine), raw(other)
-    return 0.5 * wins(a, b) + 0.5 * (1 - wins(b, a))
-
-
-def _more(a: Any, b: Any) -> Any:
-    return 1 * (a > b)
-
-
-def _less(a: Any, b: Any) -> Any:
-    return 1 * (a < b)
+    return 0.5 * (beats(a, b).astype(a.dtype) + holds(a, b))
 
 
 maximum = binary(
     "maximum",
-    (lambda a, b: _share(a, b, _more), lambda a, b: _share(b, a, _more)),
+    (lambda a, b: _share(a, b, gt, ge), lambda a, b: _share(b, a, gt, ge)),
     saves="inputs",
+    doc="The larger of the two, element by element; equal ones share the gradient.",
 )
 minimum = binary(
     "minimum",
-    (lambda a, b: _share(a, b, _less), lambda a, b: _share(b, a, _less)),
+    (lambda a, b: _share(a, b, lt, le), lambda a, b: _share(b, a, lt, le)),
     saves="inputs",
+    doc="The smaller of the two, element by element; equal ones share the gradient.",
 )
 
 
 def clip(a: Any, low: Any = None, high: Any = None) -> Any:
-    """``a`` limited to [low, high]; the derivative by ``a`` is 1 inside and on the border, else 0."""
+    """``a`` limited to [low, high]; the slope by ``a`` is 1 inside and on the border, else 0."""
     if low is not None:
         a = where(raw(a) < raw(low), low, a)
     return a if high is None else where(raw(a) > raw(high), high, a)
@@ -132,12 +180,7 @@ _where = Primitive(
 )
 
 
-def raw(value: Any) -> Any:
-    """The array of a Tensor; anything else as it is."""
-    return value.data if isinstance(value, Tensor) else value
-
-
 def sign(a: Any) -> Any:
     """-1, 0 or 1 as a raw array: constant wherever it has a derivative."""
-    array = raw(a)
+    array = as_array(raw(a))
     return namespace(array).sign(array)

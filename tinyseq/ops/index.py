@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinyseq.autograd.primitive import Primitive, linear_map, place
+from tinyseq.autograd.kinds import Op, linear_map
+from tinyseq.autograd.primitive import Primitive, place
 from tinyseq.autograd.tensor import Tensor
-from tinyseq.backend import as_array, check_index, is_cupy, namespace, scatter_add as _add_at
+from tinyseq.backend import as_array, check_index, is_cupy, namespace
+from tinyseq.backend import scatter_add as _add_at
 from tinyseq.errors import DTypeError, ShapeError
 from tinyseq.ops.elementwise import raw
 
@@ -61,7 +63,7 @@ _get = linear_map(
     transpose=lambda g, shape, index: _put(g, shape=shape, index=index),
 )
 
-_put = linear_map(
+_put: Op = linear_map(
     "put",
     lambda xp, g, shape, index: _scattered(xp, g, shape, index),
     transpose=lambda g, shape_in, shape, index: _get(g, index=index),
@@ -92,7 +94,7 @@ def _along(indices: Any, axis: int) -> Index:
 
 # The indices are an input of their own, not a parameter: they have no gradient, but a picture wants
 # to show that the token x(t) leads to h(t), and y(t) to L(t).
-_take = Primitive(
+_take: Primitive = Primitive(
     "take",
     "linear",
     lambda xp, a, indices, axis: a[_along(indices, axis)],
@@ -103,7 +105,7 @@ _take = Primitive(
     "partners",
 )
 
-_take_along = Primitive(
+_take_along: Primitive = Primitive(
     "take_along_axis",
     "linear",
     lambda xp, a, indices, axis: a[_grid(indices, axis)],

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from math import prod as _product
 from typing import Any
 
-from tinyseq.autograd.engine import sum_to
-from tinyseq.autograd.primitive import Primitive, bilinear, place
+from tinyseq.autograd.kinds import bilinear
+from tinyseq.autograd.primitive import Primitive, place
 from tinyseq.backend import as_array, namespace
 from tinyseq.errors import ShapeError
 from tinyseq.ops.elementwise import raw
-from tinyseq.ops.shape import expand_dims, reshape, swapaxes
+from tinyseq.ops.shape import broadcast_to, expand_dims, reshape, swapaxes
 
 # -- matmul ---------------------------------------------------------------------------------------
 # A vector is a matrix with one row (on the left) or one column (on the right) that is dropped from
@@ -24,7 +25,7 @@ def _left_cotangent(g: Any, b: Any, shape: tuple[int, ...]) -> Any:
     if row:
         g = expand_dims(g, -2)
     cotangent = matmul(g, swapaxes(b, -1, -2))
-    return sum_to(cotangent, cotangent.shape[:-2] + (1, shape[0]))[..., 0, :] if row else cotangent
+    return cotangent[..., 0, :] if row else cotangent
 
 
 def _right_cotangent(g: Any, a: Any, shape: tuple[int, ...]) -> Any:
@@ -34,20 +35,47 @@ def _right_cotangent(g: Any, a: Any, shape: tuple[int, ...]) -> Any:
     column = len(shape) == 1
     if column:
         g = expand_dims(g, -1)
+    if len(shape) <= 2 < a.ndim and a.ndim == g.ndim:
+        # one matrix for a whole stack: one product over all rows, not a stack of products to sum
+        a, g = _as_rows(a), _as_rows(g)
     cotangent = matmul(swapaxes(a, -1, -2), g)
     return cotangent[..., 0] if column else cotangent
 
 
-matmul = bilinear("matmul", lambda xp, a, b: xp.matmul(a, b), (_left_cotangent, _right_cotangent))
+def _as_rows(a: Any) -> Any:
+    """(..., K) as one matrix of K columns."""
+    return reshape(a, (_product(a.shape[:-1]), a.shape[-1]))
+
+
+matmul = bilinear(
+    "matmul",
+    (_left_cotangent, _right_cotangent),
+    doc="""The product of matrices, or of stacks of matrices that broadcast: a @ b.
+
+    Args:
+        a: (..., M, K), or (K,) for a row whose axis is dropped from the result.
+        b: (..., K, N), or (K,) for a column whose axis is dropped from the result.
+
+    Returns:
+        (..., M, N).
+
+    Raises:
+        ShapeError: the inner lengths K differ, or an operand is a number.
+    """,
+)
 
 
 # -- linear ---------------------------------------------------------------------------------------
 
 
 def _linear_forward(xp: Any, x: Any, weight: Any, *bias: Any) -> Any:
-    y = xp.matmul(x, weight.T)
-    if bias:
-        y += bias[0]
+    # for two matrices dot is matmul with half the overhead, which is what small steps consist of
+    y = x.dot(weight.T) if x.ndim == 2 else xp.matmul(x, weight.T)
+    if not bias:
+        return y
+    if bias[0].dtype != y.dtype:
+        return y + bias[0]
+    y += bias[0]
     return y
 
 
@@ -56,19 +84,19 @@ def _linear_pull(g: Any, node: Any, i: int) -> Any:
     if i == 0:
         return g @ weight
     if g.ndim != 2:
-        g = g.reshape((-1, g.shape[-1]))
+        g = _as_rows(g)
     if i == 1:
-        return g.T @ (x if x.ndim == 2 else x.reshape((-1, x.shape[-1])))
+        return g.T @ (x if x.ndim == 2 else _as_rows(x))
     return g.sum(0)
 
 
 def _linear_gather(gs: Any, saved: Any, i: int) -> Any:
     """The gradient of a weight (or bias) that many nodes share: one product over all their rows."""
     xp = namespace(gs[0])
-    g = xp.concatenate([g.reshape((-1, g.shape[-1])) for g in gs])
+    g = xp.concatenate([g if g.ndim == 2 else _as_rows(g) for g in gs])
     if i == 2:
         return g.sum(0)
-    return g.T @ xp.concatenate([x.reshape((-1, x.shape[-1])) for x, *_ in saved])
+    return g.T @ xp.concatenate([x if x.ndim == 2 else _as_rows(x) for x, *_ in saved])
 
 
 def _linear_push(tangents: Any, node: Any) -> Any:
@@ -99,21 +127,28 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
         (..., O).
 
     Raises:
-        ShapeError: if the last axis of x is not I; names the module and the time step.
+        ShapeError: if the last axis of x is not I, or the bias not (O,); names the module and the
+            time step.
     """
     if isinstance(x, list | int | float):
         x = as_array(x)
     wide, expected = raw(x).shape, raw(weight).shape
-    if wide[-1:] != expected[1:]:
+    if wide[-1:] != expected[1:] or not wide:
         raise ShapeError(
-            f"linear{place()}: x has shape {wide}, but the weight of shape {expected} expects "
-            f"{expected[-1]} features in the last axis"
+            f"linear{place()}: x has shape {wide}, but the weight has shape {expected}: it is "
+            "(outputs, features), and the features are the last axis of x"
+        )
+    if bias is not None and raw(bias).shape != expected[:1]:
+        raise ShapeError(
+            f"linear{place()}: a bias of shape {raw(bias).shape} for a weight of shape {expected}"
         )
     return _linear(x, weight) if bias is None else _linear(x, weight, bias)
 
 
 def outer(a: Any, b: Any) -> Any:
     """The outer product over the last axes: (..., M), (..., N) -> (..., M, N)."""
+    if not raw(a).ndim or not raw(b).ndim:
+        raise ShapeError(f"outer{place()}: vectors are wanted, a number is none")
     return matmul(expand_dims(a, -1), expand_dims(b, -2))
 
 
@@ -134,16 +169,13 @@ def _einsum_pull(g: Any, node: Any, i: int) -> Any:
     )
     # A letter of this operand alone was summed over: its cotangent is the same all along it.
     shape = node.parents[i].shape
-    wide = tuple(
-        cotangent.shape[kept.index(letter)] if letter in have else 1 for letter in inputs[i]
-    )
-    cotangent = reshape(cotangent, wide)
-    missing = tuple(n if letter not in have else 1 for n, letter in zip(shape, inputs[i], strict=True))
-    return cotangent if all(n == 1 for n in missing) else cotangent + 0 * _ones(node, i, missing)
-
-
-def _ones(node: Any, i: int, shape: tuple[int, ...]) -> Any:
-    return namespace(raw(node.saved[i])).ones(shape, node.parents[i].dtype)
+    narrow, wide = [], []
+    for n, letter in zip(shape, inputs[i], strict=True):
+        narrow.append(cotangent.shape[kept.index(letter)] if letter in have else 1)
+        wide.append(narrow[-1] if letter in have else n)
+    if len(kept) == len(inputs[i]):
+        return cotangent
+    return broadcast_to(reshape(cotangent, narrow), wide)
 
 
 def _einsum_push(tangents: Any, node: Any) -> Any:
@@ -182,22 +214,32 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     left, arrow, output = subscripts.replace(" ", "").partition("->")
     inputs = left.split(",")
     if len(inputs) != len(operands):
-        raise ShapeError(f"einsum: {subscripts!r} names {len(inputs)} operands, {len(operands)} given")
+        raise ShapeError(
+            f"einsum: {subscripts!r} names {len(inputs)} operands, {len(operands)} are given"
+        )
     letters = left.replace(",", "").replace("...", "")
     if not arrow:
-        output = "..." * ("..." in left) + "".join(sorted(c for c in letters if letters.count(c) == 1))
+        once = sorted(c for c in letters if letters.count(c) == 1)
+        output = "..." * ("..." in left) + "".join(once)
     spare = [c for c in "ZYXWVUTSRQPONMLKJIHGFEDCBA" if c not in letters]
-    extra = [
-        len(a.shape) - len(term.replace("...", "")) for a, term in zip(operands, inputs, strict=True)
-    ]
+    named = [len(term.replace("...", "")) for term in inputs]
+    extra = [len(a.shape) - n for a, n in zip(operands, named, strict=True)]
     most = max([n for n, term in zip(extra, inputs, strict=True) if "..." in term], default=0)
     for k, (term, n, operand) in enumerate(zip(inputs, extra, operands, strict=True)):
         if n < 0 or (n and "..." not in term):
-            raise ShapeError(f"einsum: {term!r} does not fit an array of shape {tuple(operand.shape)}")
+            raise ShapeError(f"einsum: {term!r} does not fit the shape {tuple(operand.shape)}")
         inputs[k] = term.replace("...", "".join(spare[most - n : most]))
         if len(set(inputs[k])) < len(inputs[k]):
             raise ShapeError(
                 f"einsum: {term!r} has a letter twice. Take the diagonal of that operand first."
             )
     output = output.replace("...", "".join(spare[:most]))
+    lengths: dict[str, int] = {}
+    for term, operand in zip(inputs, operands, strict=True):
+        for letter, n in zip(term, operand.shape, strict=True):
+            if letter in letters and lengths.setdefault(letter, n) != n:
+                raise ShapeError(
+                    f"einsum: {letter!r} of {subscripts!r} has length {lengths[letter]} in one "
+                    f"operand and {n} in another (shapes {[tuple(a.shape) for a in operands]})"
+                )
     return _einsum(*operands, inputs=tuple(inputs), output=output)

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+from math import inf
 from math import prod as _product
 from typing import Any
 
-from tinyseq.autograd.primitive import Primitive, linear_map
+from tinyseq.autograd.kinds import Op, linear_map
+from tinyseq.autograd.primitive import Primitive
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import as_array, namespace
 from tinyseq.errors import ShapeError
-from tinyseq.ops.elementwise import exp, raw, sqrt
-from tinyseq.ops.shape import broadcast_to, concatenate, flip, moveaxis, pad, reshape
+from tinyseq.ops.elementwise import exp, raw, sqrt, where
+from tinyseq.ops.shape import broadcast_to, concatenate, flip, moveaxis, reshape, transpose
 
 Axis = int | tuple[int, ...] | None
 
@@ -22,7 +24,7 @@ def _axes(axis: Axis, ndim: int, what: str) -> tuple[int, ...]:
     """The axes as a sorted tuple of non-negative numbers."""
     if axis is None:
         return tuple(range(ndim))
-    wanted = (axis,) if isinstance(axis, int) else tuple(axis)
+    wanted = tuple(axis) if isinstance(axis, tuple | list) else (int(axis),)
     if any(not -ndim <= k < ndim for k in wanted) or len({k % ndim for k in wanted}) < len(wanted):
         raise ShapeError(f"{what}: axis {axis} of an array of {ndim} dimensions")
     return tuple(sorted(k % ndim for k in wanted))
@@ -81,8 +83,10 @@ def var(a: Any, axis: Axis = None, keepdims: bool = False, correction: int = 1) 
 
 
 def std(a: Any, axis: Axis = None, keepdims: bool = False, correction: int = 1) -> Any:
-    """The standard deviation, the square root of ``var``."""
-    return sqrt(var(a, axis, keepdims, correction))
+    """The standard deviation, the square root of ``var``; where it is 0, so is its gradient."""
+    squared = var(a, axis, keepdims, correction)
+    still = raw(squared) == 0
+    return where(still, 0.0, sqrt(where(still, 1.0, squared)))
 
 
 # -- extremes -------------------------------------------------------------------------------------
@@ -91,7 +95,7 @@ def std(a: Any, axis: Axis = None, keepdims: bool = False, correction: int = 1) 
 def _winners(node: Any) -> Any:
     """Which elements are the extreme ones, shared equally among ties: a constant."""
     a, axis = raw(node.saved[0]), node.params["axis"]
-    extreme = getattr(a, node.params["which"])(axis, keepdims=True)
+    extreme = node.primitive.forward(None, a, axis, True)
     hits = (a == extreme).astype(a.dtype)
     return hits / hits.sum(axis, keepdims=True)
 
@@ -107,32 +111,32 @@ def _extreme_push(tangents: Any, node: Any) -> Any:
     return sum(tangents[0] * _winners(node), params["axis"], params["keepdims"])
 
 
-_extreme = Primitive(
-    "extreme",
-    "selection",
-    lambda xp, a, axis, keepdims, which: getattr(a, which)(axis, keepdims=keepdims),
-    _extreme_pull,
-    _extreme_push,
-    "inputs",
+_max, _min = (
+    Primitive(name, "selection", forward, _extreme_pull, _extreme_push, "inputs")
+    for name, forward in {
+        "max": lambda xp, a, axis, keepdims: a.max(axis, keepdims=keepdims),
+        "min": lambda xp, a, axis, keepdims: a.min(axis, keepdims=keepdims),
+    }.items()
 )
-
-
-def _extreme_of(which: str, a: Any, axis: Axis, keepdims: bool) -> Any:
-    a = _array(a)
-    params = _prepare(which)(a, axis, keepdims)
-    if not _product(a.shape[k] for k in params["axis"]):
-        raise ShapeError(f"{which}: no elements in an array of shape {tuple(a.shape)}")
-    return _extreme(a, which=which, **params)
 
 
 def max(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The largest element; elements that tie share the gradient equally."""
-    return _extreme_of("max", a, axis, keepdims)
+    return _of_some(_max, a, axis, keepdims)
 
 
 def min(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The smallest element; elements that tie share the gradient equally."""
-    return _extreme_of("min", a, axis, keepdims)
+    return _of_some(_min, a, axis, keepdims)
+
+
+def _of_some(primitive: Primitive, a: Any, axis: Axis, keepdims: bool) -> Any:
+    """A reduction that has no value for no elements."""
+    a = _array(a)
+    params = _prepare(primitive.name)(a, axis, keepdims)
+    if not _product(a.shape[k] for k in params["axis"]):
+        raise ShapeError(f"{primitive.name}: no elements in an array of shape {tuple(a.shape)}")
+    return primitive(a, **params)
 
 
 # -- log of a sum of exponentials -----------------------------------------------------------------
@@ -140,19 +144,17 @@ def min(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 def _logsumexp_forward(xp: Any, a: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     top = a.max(axis, keepdims=True)
-    top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))  # all -inf: the sum of nothing
-    total = xp.exp(a - top).sum(axis, keepdims=True)
-    y = xp.where(total > 0, xp.log(xp.where(total > 0, total, 1)) + top, -xp.inf)
-    y = y.astype(a.dtype)
+    height = xp.where(xp.isfinite(top), top, 0)  # an infinite top is the result: inf - inf is NaN
+    total = xp.exp(xp.minimum(a - height, 0)).sum(axis, keepdims=True)
+    y = xp.log(xp.maximum(total, 1)) + top  # 1 is what the top itself adds; 0 if all are -inf
     return y if keepdims else y.reshape([n for k, n in enumerate(a.shape) if k not in axis])
 
 
 def _weights(node: Any) -> Any:
     """softmax over the axes: the derivative of logsumexp."""
-    a, params = node.saved[0], {"axis": node.params["axis"]}
-    y = _logsumexp(a, keepdims=True, **params)
-    finite = namespace(raw(y)).isfinite(raw(y))
-    return exp(a - y) if finite.all() else exp(a - namespace(raw(y)).where(finite, raw(y), 0))
+    a = node.saved[0]
+    y = _logsumexp(a, axis=node.params["axis"], keepdims=True)
+    return exp(a - where(raw(y) == -inf, 0.0, y))
 
 
 _logsumexp = Primitive(
@@ -170,11 +172,7 @@ _logsumexp = Primitive(
 
 def logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """log sum exp(a), without overflow; -inf where all elements are -inf."""
-    a = _array(a)
-    params = _prepare("logsumexp")(a, axis, keepdims)
-    if not _product(a.shape[k] for k in params["axis"]):
-        raise ShapeError(f"logsumexp: no elements in an array of shape {tuple(a.shape)}")
-    return _logsumexp(a, **params)
+    return _of_some(_logsumexp, a, axis, keepdims)
 
 
 # -- products -------------------------------------------------------------------------------------
@@ -191,7 +189,7 @@ def prod(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
         return a.prod(axes, keepdims=keepdims)
     rest = tuple(k for k in range(len(shape)) if k not in axes)
     count = _product(shape[k] for k in axes)
-    flat = reshape(a.transpose((*axes, *rest)), (count, *(shape[k] for k in rest)))
+    flat = reshape(transpose(a, (*axes, *rest)), (count, *(shape[k] for k in rest)))
     while flat.shape[0] > 1:
         half = flat.shape[0] // 2
         left_over = flat[2 * half :]
@@ -202,13 +200,13 @@ def prod(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return reshape(flat, _kept(shape, axes) if keepdims else flat.shape[1:])
 
 
-cumsum = linear_map(
+cumsum: Op = linear_map(
     "cumsum",
     lambda xp, a, axis: xp.cumsum(a, axis),
     transpose=lambda g, shape, axis: flip(cumsum(flip(g, axis), axis), axis),
-    prepare=lambda axis=0: {"axis": axis},
+    prepare=lambda axis=0: {"axis": int(axis)},
+    doc="Running sums along an axis: y_k = a_1 + ... + a_k.",
 )
-cumsum.__doc__ = "Running sums along an axis: y_k = a_1 + ... + a_k."
 
 
 def cumprod(a: Any, axis: int = 0) -> Any:
@@ -218,10 +216,8 @@ def cumprod(a: Any, axis: int = 0) -> Any:
     if not isinstance(a, Tensor):
         return namespace(a).cumprod(a, k)
     y = moveaxis(a, k, 0)
-    length, step = y.shape[0], 1
-    one_before = [(0, 0)] * (y.ndim - 1)
-    while step < length:
-        ones_then_y = pad(y[: length - step] - 1, [(step, 0), *one_before]) + 1
-        y = y * ones_then_y
+    step = 1
+    while step < y.shape[0]:
+        y = concatenate([y[:step], y[step:] * y[:-step]])
         step *= 2
     return moveaxis(y, 0, k)

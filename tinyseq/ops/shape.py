@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
-from tinyseq.autograd.engine import sum_to
-from tinyseq.autograd.primitive import Primitive, linear_map, recorded_outputs
+import numpy as np
+
+from tinyseq.autograd.kinds import Op, linear_map
+from tinyseq.autograd.primitive import Primitive, recorded_outputs, recording
 from tinyseq.autograd.tensor import Tensor
+from tinyseq.autograd.walk import sum_to
 from tinyseq.backend import as_array, namespace
 from tinyseq.errors import ShapeError
 
@@ -25,7 +29,7 @@ def _shape_of(value: Any) -> tuple[int, ...]:
 
 # -- the same elements in another shape -----------------------------------------------------------
 
-_reshape = linear_map(
+_reshape: Op = linear_map(
     "reshape",
     lambda xp, a, shape: xp.reshape(a, shape),
     transpose=lambda g, shape_in, shape: _reshape(g, shape=shape_in),
@@ -34,8 +38,13 @@ _reshape = linear_map(
 
 def reshape(a: Any, *shape: Any) -> Any:
     """The same elements in another shape; one length may be -1."""
-    wanted = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
-    return _reshape(a, shape=tuple(wanted))
+    return _reshape(a, shape=_lengths(shape))
+
+
+def _lengths(shape: Any) -> tuple[int, ...]:
+    """A shape given as one sequence or as several numbers."""
+    wanted = shape[0] if len(shape) == 1 and hasattr(shape[0], "__len__") else shape
+    return tuple(map(int, wanted))
 
 
 def squeeze(a: Any, axis: int) -> Any:
@@ -43,7 +52,7 @@ def squeeze(a: Any, axis: int) -> Any:
     shape = list(_shape_of(a))
     k = _axis(axis, len(shape), "squeeze")
     if shape[k] != 1:
-        raise ShapeError(f"squeeze: axis {axis} has length {shape[k]}, not 1 (shape {tuple(shape)})")
+        raise ShapeError(f"squeeze: axis {axis} of shape {tuple(shape)} has no length of 1")
     del shape[k]
     return _reshape(a, shape=tuple(shape))
 
@@ -55,7 +64,7 @@ def expand_dims(a: Any, axis: int) -> Any:
     return _reshape(a, shape=tuple(shape))
 
 
-_permute = linear_map(
+_permute: Op = linear_map(
     "transpose",
     lambda xp, a, axes: xp.transpose(a, axes),
     transpose=lambda g, shape, axes: _permute(
@@ -103,15 +112,19 @@ def broadcast_to(a: Any, shape: Sequence[int]) -> Any:
     return _broadcast(a, shape=tuple(shape))
 
 
-def expand(a: Any, *shape: int) -> Any:
+def expand(a: Any, *shape: Any) -> Any:
     """``broadcast_to`` in PyTorch's form: -1 keeps a length."""
-    old = _shape_of(a)
-    lead = len(shape) - len(old)
-    return _broadcast(a, shape=tuple(old[k - lead] if n == -1 else n for k, n in enumerate(shape)))
+    old, new = _shape_of(a), _lengths(shape)
+    lead = len(new) - len(old)
+    if lead < 0 or -1 in new[:lead]:
+        raise ShapeError(f"expand: an array of shape {tuple(old)} to {new}: -1 has nothing to keep")
+    return _broadcast(a, shape=tuple(old[k - lead] if n == -1 else n for k, n in enumerate(new)))
 
 
 def tile(a: Any, repeats: Sequence[int]) -> Any:
-    """The array laid side by side, ``repeats[k]`` times along axis k (from the left, as in NumPy)."""
+    """The array laid side by side, so many times along every axis.
+
+    With fewer numbers than axes, they are for the last axes.."""
     shape = _shape_of(a)
     reps = (1,) * (len(shape) - len(repeats)) + tuple(repeats)
     shape = (1,) * (len(reps) - len(shape)) + shape
@@ -121,30 +134,43 @@ def tile(a: Any, repeats: Sequence[int]) -> Any:
     return _reshape(_broadcast(_reshape(a, shape=apart), shape=wide), shape=result)
 
 
-astype = linear_map(
+_astype = linear_map(
     "astype",
     lambda xp, a, dtype: a.astype(dtype),
     transpose=lambda g, shape, dtype: g,  # the engine gives every cotangent its input's dtype
-    prepare=lambda dtype: {"dtype": dtype},
 )
 
-identity = linear_map("identity", lambda xp, a: a, transpose=lambda g, shape: g)
-identity.__doc__ = "The same values under a node of their own, which can carry another label."
+
+def astype(a: Any, dtype: Any) -> Any:
+    """Converted to another dtype; to integers or booleans, no gradient flows back."""
+    if isinstance(a, Tensor) and np.dtype(dtype).kind != "f":
+        a = a.detach()
+    return _astype(a, dtype=dtype)
+
+
+identity = linear_map(
+    "identity",
+    lambda xp, a: a,
+    transpose=lambda g, shape: g,
+    doc="The same values under a node of their own, which can carry another label.",
+)
 
 # -- the same shape, elements elsewhere -----------------------------------------------------------
 
-flip = linear_map(
+flip: Op = linear_map(
     "flip",
     lambda xp, a, axis: xp.flip(a, axis),
     transpose=lambda g, shape, axis: flip(g, axis),
     prepare=lambda axis: {"axis": axis},
+    doc="In reverse order along an axis, or along several.",
 )
 
-roll = linear_map(
+roll: Op = linear_map(
     "roll",
     lambda xp, a, shift, axis: xp.roll(a, shift, axis),
     transpose=lambda g, shape, shift, axis: roll(g, -shift, axis),
-    prepare=lambda shift, axis: {"shift": shift, "axis": axis},
+    prepare=lambda shift, axis: {"shift": int(shift), "axis": int(axis)},
+    doc="Moved on by ``shift`` places along an axis; what leaves at the end enters at the start.",
 )
 
 
@@ -152,13 +178,19 @@ def _unpad(g: Any, shape: tuple[int, ...], widths: tuple[tuple[int, int], ...]) 
     return g[tuple(slice(w[0], w[0] + n) for w, n in zip(widths, shape, strict=True))]
 
 
-pad = linear_map(
-    "pad",
-    lambda xp, a, widths: xp.pad(a, widths),
-    transpose=_unpad,
-    prepare=lambda widths: {"widths": tuple((int(a), int(b)) for a, b in widths)},
-)
-pad.__doc__ = "Zeros around: ``widths`` gives (before, after) for every axis."
+_pad = linear_map("pad", lambda xp, a, widths: xp.pad(a, widths), transpose=_unpad)
+
+
+def pad(a: Any, widths: Sequence[tuple[int, int]]) -> Any:
+    """Zeros around: ``widths`` gives (before, after) for every axis."""
+    pairs = tuple((int(before), int(after)) for before, after in widths)
+    if len(pairs) != len(_shape_of(a)) or any(n < 0 for pair in pairs for n in pair):
+        raise ShapeError(
+            f"pad: widths {pairs} for an array of shape {tuple(_shape_of(a))}: every axis wants a "
+            "pair (before, after) of numbers from 0 on"
+        )
+    return _pad(a, widths=pairs)
+
 
 # -- several arrays into one ----------------------------------------------------------------------
 
@@ -167,8 +199,10 @@ def _zeros_for(tangents: Sequence[Any], node: Any) -> list[Any]:
     """The tangents of a primitive with many inputs, with zeros where there are none."""
     known = next(t for t in tangents if t is not None)
     xp = namespace(known.data if isinstance(known, Tensor) else known)
-    shapes = node.params["shapes"]
-    return [xp.zeros(s, known.dtype) if t is None else t for t, s in zip(tangents, shapes, strict=True)]
+    return [
+        xp.zeros(shape, known.dtype) if tangent is None else tangent
+        for tangent, shape in zip(tangents, node.params["shapes"], strict=True)
+    ]
 
 
 def _concatenate_pull(g: Any, node: Any, i: int) -> Any:
@@ -177,7 +211,7 @@ def _concatenate_pull(g: Any, node: Any, i: int) -> Any:
     return g[index]
 
 
-_concatenate = Primitive(
+_concatenate: Primitive = Primitive(
     "concatenate",
     "linear",
     lambda xp, *arrays, axis, starts, shapes: xp.concatenate(arrays, axis),
@@ -202,7 +236,7 @@ def concatenate(arrays: Sequence[Any], axis: int = 0) -> Any:
     return _concatenate(*arrays, axis=k, starts=tuple(starts), shapes=shapes)
 
 
-_stack = Primitive(
+_stack: Primitive = Primitive(
     "stack",
     "linear",
     lambda xp, *arrays, axis, shapes: xp.stack(arrays, axis),
@@ -240,9 +274,29 @@ def _joined(g: list[Any], node: Any, join: Any) -> Any:
     return join(parts, node.params["axis"])
 
 
-def _pieces(xp: Any, a: Any, axis: int, sizes: Sequence[int], **_: Any) -> list[Any]:
-    before, ends = (slice(None),) * axis, list(accumulate(sizes))
-    return [a[(*before, slice(e - n, e))] for n, e in zip(sizes, ends, strict=True)]
+@lru_cache(maxsize=1024)
+def _split_plan(
+    shape: tuple[int, ...], axis: int, sizes: tuple[int, ...] | int
+) -> tuple[list[Any], dict[str, Any]]:
+    """The index of every piece, and the parameters: worked out once, not in every time step."""
+    k = _axis(axis, len(shape), "split")
+    length = shape[k]
+    if isinstance(sizes, int):
+        if sizes < 1 or length % sizes:
+            raise ShapeError(f"split: an axis of length {length} has no {sizes} equal parts")
+        sizes = (length // sizes,) * sizes
+    if sum(sizes) != length or min(sizes, default=0) < 0:
+        raise ShapeError(f"split: sizes {sizes} do not make up an axis of length {length}")
+    index = [
+        (slice(None),) * k + (slice(end - n, end),)
+        for n, end in zip(sizes, accumulate(sizes), strict=True)
+    ]
+    shapes = tuple((*shape[:k], n, *shape[k + 1 :]) for n in sizes)
+    return index, {"axis": k, "sizes": sizes, "outputs": len(sizes), "shapes": shapes}
+
+
+def _pieces(xp: Any, a: Any, axis: int, sizes: tuple[int, ...], **_: Any) -> list[Any]:
+    return [a[index] for index in _split_plan(a.shape, axis, sizes)[0]]
 
 
 _split = Primitive(
@@ -258,16 +312,10 @@ _split = Primitive(
 def split(a: Any, sizes: int | Sequence[int], axis: int = 0) -> list[Any]:
     """The array cut along an axis: into pieces of the given sizes, or into so many equal ones."""
     array = a.data if isinstance(a, Tensor) else as_array(a)
-    k = _axis(axis, array.ndim, "split")
-    length = array.shape[k]
-    if isinstance(sizes, int):
-        if sizes < 1 or length % sizes:
-            raise ShapeError(f"split: an axis of length {length} has no {sizes} equal parts")
-        sizes = (length // sizes,) * sizes
-    if sum(sizes) != length or min(sizes) < 0:
-        raise ShapeError(f"split: sizes {tuple(sizes)} do not make up an axis of length {length}")
-    params = {"axis": k, "sizes": tuple(sizes)}
-    return _several(_split, a, _pieces(None, array, **params), params)
+    wanted = sizes if isinstance(sizes, int) else tuple(sizes)
+    index, params = _split_plan(array.shape, axis, wanted)
+    parts = [array[piece] for piece in index]
+    return recorded_outputs(_split, parts, a.node, params) if isinstance(a, Tensor) else parts
 
 
 _unbind = Primitive(
@@ -291,13 +339,12 @@ def unbind(a: Any, axis: int = 0) -> list[Any]:
     parts = _unbind.forward(None, array, axis=k)
     node = a.node if isinstance(a, Tensor) else None
     if node is not None and node.primitive is _stack and node.params["axis"] == k:
-        return [Tensor(part, parent) for part, parent in zip(parts, node.parents, strict=True)]
-    return _several(_unbind, a, parts, {"axis": k})
-
-
-def _several(primitive: Primitive, a: Any, parts: list[Any], params: dict[str, Any]) -> list[Any]:
+        made_of = node.parents
+        if recording.get() and all(p is None or p.dtype == array.dtype for p in made_of):
+            return [Tensor(part, parent) for part, parent in zip(parts, made_of, strict=True)]
     if not isinstance(a, Tensor):
         return parts
-    params |= {"outputs": len(parts), "shapes": tuple(part.shape for part in parts)}
-    return recorded_outputs(primitive, [as_array(part) for part in parts], a.node, params)
+    shapes = (array.shape[:k] + array.shape[k + 1 :],) * len(parts)
+    params = {"axis": k, "outputs": len(parts), "shapes": shapes}
+    return recorded_outputs(_unbind, [as_array(part) for part in parts], node, params)
 

@@ -21,7 +21,7 @@ def _softmax_forward(xp: Any, a: Any, axis: int) -> Any:
 
 
 def _softmax_rule(t: Any, node: Any) -> Any:
-    """y * (t - <t, y>): the Jacobian diag(y) - y y^T is symmetric, so one rule serves both modes."""
+    """y * (t - <t, y>). The Jacobian diag(y) - y y^T is symmetric: one rule serves both modes."""
     y, axis = node.saved, node.params["axis"]
     product = t * y
     return product - y * product.sum(axis, keepdims=True)
