@@ -1,7 +1,16 @@
 """tinyseq: sequence models, learned, seen and run. The public names, nothing else."""
 
 from tinyseq import data, models, nn, ops, optim
+from tinyseq.autograd.check import check_grads
 from tinyseq.autograd.engine import backward, grad, push_forward
+from tinyseq.autograd.functional import (
+    gauss_newton_product,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    vjp,
+)
 from tinyseq.autograd.node import scope
 from tinyseq.autograd.primitive import detect_nonfinite, no_grad
 from tinyseq.autograd.tensor import Tensor, label, tensor
@@ -13,9 +22,15 @@ __version__ = "0.1.0"
 __all__ = [
     "Tensor",
     "backward",
+    "check_grads",
     "data",
     "detect_nonfinite",
+    "gauss_newton_product",
     "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
     "label",
     "manual_seed",
     "models",
@@ -30,4 +45,5 @@ __all__ = [
     "to_numpy",
     "truncated_bptt",
     "unroll",
+    "vjp",
 ]

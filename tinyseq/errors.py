@@ -55,3 +55,7 @@ class ConfigError(TinyseqError, ValueError):
 
 class NonFiniteError(TinyseqError, FloatingPointError):
     """A NaN or an infinity, found by the opt-in check of every operation."""
+
+
+class GradientError(TinyseqError, AssertionError):
+    """A derivative that disagrees with central differences."""

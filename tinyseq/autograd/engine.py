@@ -146,7 +146,7 @@ def push_forward(
     handed_out = {id(tangent) for tangent in found.values()}
     roots = [output.node for output in outputs if output.node is not None]
     with paused_gc():
-        for node in leading_to(reachable(roots), set(found)):
+        for node in leading_to(reachable(roots, stop=found.keys()), set(found)):
             if node in found or node.primitive is None:
                 continue
             if node.primitive is PICK:

@@ -61,16 +61,17 @@ def unary(
     compute, fast = _forwards(name, forward)
     from_output = saves == "output"
 
-    def slope(node: Any) -> Any:
-        return derivative(node.saved if from_output else node.saved[0])
+    if from_output:
+
+        def pull(g: Any, node: Any, i: int) -> Any:
+            return g * derivative(node.saved)
+    else:
+
+        def pull(g: Any, node: Any, i: int) -> Any:
+            return g * derivative(node.saved[0])
 
     primitive = Primitive(
-        name,
-        "elementwise",
-        compute,
-        lambda g, node, i: g * slope(node),
-        lambda tangents, node: tangents[0] * slope(node),
-        saves,
+        name, "elementwise", compute, pull, lambda tangents, node: pull(tangents[0], node, 0), saves
     )
 
     def op(a: Any) -> Any:

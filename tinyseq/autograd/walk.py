@@ -7,7 +7,7 @@ by number; walk. Every node is met after all that depends on it has been.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any
@@ -43,16 +43,23 @@ def paused_gc() -> Iterator[None]:
             gc.enable()
 
 
-def reachable(roots: Sequence[Node], for_pictures: bool = False) -> list[Node]:
-    """All nodes behind the roots, in order of creation; those that need a gradient, or all."""
+def reachable(
+    roots: Sequence[Node], for_pictures: bool = False, stop: Set[Node] = frozenset()
+) -> list[Node]:
+    """All nodes behind the roots, in order of creation; those that need a gradient, or all.
+
+    Nothing is gathered that lies only behind a node of ``stop``.
+    """
     seen = {root for root in roots if for_pictures or root.requires_grad}
-    stack = list(seen)
+    stack = [root for root in seen if root not in stop]
+    add, push, pop = seen.add, stack.append, stack.pop
     while stack:
-        for parent in stack.pop().parents:
+        for parent in pop().parents:
             if parent is not None and parent not in seen:
                 if parent.requires_grad or for_pictures:
-                    seen.add(parent)
-                    stack.append(parent)
+                    add(parent)
+                    if parent not in stop:
+                        push(parent)
     return sorted(seen, key=by_order)
 
 
@@ -72,6 +79,7 @@ def walk_back(
     create_graph: bool = False,
     wanted: set[Node] | None = None,
     observe: Observer | None = None,
+    stop_at_wanted: bool = False,
 ) -> dict[Node, Any]:
     """Reverse mode over nodes in order of creation; gives the cotangents of the wanted nodes.
 
@@ -82,30 +90,32 @@ def walk_back(
         create_graph: record the pass, so that its results can be differentiated.
         wanted: the nodes whose cotangents are asked for; None means all leaves.
         observe: called with every labelled node and its cotangent.
+        stop_at_wanted: go no further back from a wanted node: each is held fixed for the others.
     """
     found: dict[Node, Any] = {}
     owned: set[Node] = set()  # nodes whose cotangent is a sum made here, so that it can be added to
-    waiting: dict[Node, dict[tuple[Primitive, int], list[Any]]] = {}
+    waiting = _Waiting()
     inside = None if wanted is None else set(nodes)
     check = checking.get()
+    take, known = cotangents.pop, cotangents.get
     for node in reversed(nodes):
-        if node in waiting:
-            for key, shared in waiting.pop(node).items():
-                _gathered(node, key, shared, cotangents)
-        g = cotangents.pop(node, None)
+        primitive = node.primitive
+        if primitive is None:
+            waiting.settle(node, cotangents)
+        g = take(node, None)
         if g is None:
             continue
         if check:
             _check_cotangent(node, g)
-        if wanted is not None:
-            if node in wanted:
-                found[node] = g
-        elif node.primitive is None:
+        if wanted is not None and node in wanted:
             found[node] = g
-        primitive = node.primitive
+            if stop_at_wanted:
+                continue
         if primitive is None:
             if node.stale:  # type: ignore[attr-defined]
                 raise stale_error(node)
+            if wanted is None:
+                found[node] = g
             if node.label is not None and observe is not None:
                 observe(node, g)
             continue
@@ -115,10 +125,9 @@ def walk_back(
             if observe is not None:
                 observe(node, g)
         if primitive is PICK:
-            (whole,) = node.parents
-            assert whole is not None
+            whole: Any = node.parents[0]
             if inside is None or whole in inside:
-                parts = cotangents.get(whole)
+                parts = known(whole)
                 if parts is None:
                     parts = cotangents[whole] = [None] * whole.params["outputs"]
                 parts[node.params] = g
@@ -127,27 +136,21 @@ def walk_back(
             usable(node)
         rule_node = Recording(node) if create_graph else node
         vjp = primitive.vjp
-        gather = None if create_graph else primitive.gather
+        shared = primitive.gather is not None and not create_graph
+        shared = shared and waiting.add(node, g, inside, cotangents)
         i = -1
         for parent in node.parents:
             i += 1
-            if parent is None or not parent.requires_grad:
+            if parent is None or not parent.requires_grad or (shared and i):
                 continue
             if inside is not None and parent not in inside:
-                continue
-            if gather is not None and i and parent.primitive is None:
-                shared = waiting.setdefault(parent, {}).setdefault((primitive, i), [])
-                shared.append((g, node.saved))
-                if len(shared) == GATHERED_AT_ONCE:
-                    _gathered(parent, (primitive, i), shared, cotangents)
-                    shared.clear()
                 continue
             p = vjp(g, rule_node, i)
             if p.shape != parent.shape:
                 p = sum_to(p, parent.shape)
             if p.dtype is not parent.dtype and p.dtype != parent.dtype:
                 p = p.astype(parent.dtype)
-            old = cotangents.get(parent)
+            old = known(parent)
             if old is None:
                 cotangents[parent] = p
             elif parent in owned:
@@ -161,17 +164,48 @@ def walk_back(
     return found
 
 
-def _gathered(
-    leaf: Node, key: tuple[Primitive, int], shared: list[Any], cotangents: dict[Node, Any]
-) -> None:
-    """Add to a leaf's cotangent what many nodes of one primitive contribute together."""
-    if shared:
-        primitive, i = key
-        assert primitive.gather is not None
-        p = primitive.gather([g for g, _ in shared], [saved for _, saved in shared], i)
-        p = p if p.dtype == leaf.dtype else p.astype(leaf.dtype)
-        old = cotangents.get(leaf)
-        cotangents[leaf] = p if old is None else old + p
+class _Waiting:
+    """Nodes that read the same leaves, as every time step reads the same weights.
+
+    What they contribute to these leaves is worked out for many nodes together, by the primitive's
+    ``gather``: when the leaf's turn comes, or when GATHERED_AT_ONCE of them wait.
+    """
+
+    def __init__(self) -> None:
+        self.groups: dict[tuple[Node | None, ...], tuple[Primitive, list[Any], list[Any]]] = {}
+
+    def add(
+        self, node: Node, g: Any, inside: set[Node] | None, cotangents: dict[Node, Any]
+    ) -> bool:
+        """Let the node's contributions to all parents but the first wait, if these are leaves."""
+        leaves = node.parents[1:]
+        group = self.groups.get(leaves)
+        if group is None:
+            if any(leaf is None or leaf.primitive is not None for leaf in leaves):
+                return False
+            if inside is not None and inside.isdisjoint(leaves):
+                return False
+            assert node.primitive is not None
+            group = self.groups[leaves] = (node.primitive, [], [])
+        group[1].append(g)
+        group[2].append(node.saved)
+        if len(group[1]) == GATHERED_AT_ONCE:
+            for leaf in leaves:
+                assert leaf is not None
+                self.settle(leaf, cotangents)
+            group[1].clear()
+            group[2].clear()
+        return True
+
+    def settle(self, leaf: Node, cotangents: dict[Node, Any]) -> None:
+        """Add to the cotangent of this leaf what waits for it."""
+        for leaves, (primitive, gs, saved) in self.groups.items():
+            if gs and leaf in leaves and leaf.requires_grad:
+                assert primitive.gather is not None
+                p = primitive.gather(gs, saved, leaves.index(leaf) + 1)
+                p = p if p.dtype == leaf.dtype else p.astype(leaf.dtype)
+                old = cotangents.get(leaf)
+                cotangents[leaf] = p if old is None else old + p
 
 
 class Recording:

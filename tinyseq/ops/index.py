@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tinyseq.autograd.kinds import Op, linear_map
 from tinyseq.autograd.primitive import Primitive, place
 from tinyseq.autograd.tensor import Tensor
@@ -15,15 +17,28 @@ from tinyseq.ops.elementwise import raw
 Index = Any
 
 
-def _plain(part: Any) -> Any:
-    """An index without Tensors and lists; refuses what is no index."""
+def _plain_index(index: Index, what: str) -> Index:
+    """An index without Tensors, lists and NumPy scalars; refuses what is no index."""
+    if isinstance(index, tuple):
+        return tuple([_plain(part, what) for part in index])
+    return _plain(index, what)
+
+
+def _plain(part: Any, what: str) -> Any:
+    kind = type(part)
+    if kind is int or kind is slice or part is None or part is Ellipsis:
+        return part
+    if isinstance(part, bool | float | str):
+        raise DTypeError(f"{what}{place()}: {part!r} is no index")
     if isinstance(part, Tensor):
         part = part.data
     if isinstance(part, list):
         part = as_array(part)
         part = part.astype(int) if not part.size else part
-    if hasattr(part, "dtype") and part.dtype.kind not in "iub":
-        raise DTypeError(f"an index is an integer or a boolean, not {part.dtype}")
+    if getattr(part, "dtype", np.dtype(bool)).kind not in "iub":
+        raise DTypeError(f"{what}{place()}: an index is an integer or a boolean, not {part.dtype}")
+    if isinstance(part, np.ndarray | np.generic) and not part.ndim and part.dtype.kind != "b":
+        return int(part)
     return part
 
 
@@ -32,11 +47,11 @@ def _is_basic(index: Index) -> bool:
     return all(p is None or p is Ellipsis or isinstance(p, int | slice) for p in parts)
 
 
-def _check(index: Index, shape: tuple[int, ...]) -> None:
+def _check(index: Index, shape: tuple[int, ...], what: str) -> None:
     """CuPy wraps integers that are out of range in silence: check them (NumPy does it itself)."""
     parts = index if isinstance(index, tuple) else (index,)
     if Ellipsis in [p for p in parts if not hasattr(p, "dtype")]:
-        return _check_from_both_ends(parts, shape)
+        return _check_from_both_ends(parts, shape, what)
     axis = 0
     for part in parts:
         if part is None:
@@ -45,20 +60,20 @@ def _check(index: Index, shape: tuple[int, ...]) -> None:
             axis += part.ndim
             continue
         if hasattr(part, "dtype") and axis < len(shape):
-            check_index(part, shape[axis], "indexing")
+            check_index(part, shape[axis], f"{what}{place()}")
         axis += 1
 
 
-def _check_from_both_ends(parts: tuple[Any, ...], shape: tuple[int, ...]) -> None:
+def _check_from_both_ends(parts: tuple[Any, ...], shape: tuple[int, ...], what: str) -> None:
     k = next(i for i, p in enumerate(parts) if p is Ellipsis)
-    _check(parts[:k], shape)
+    _check(parts[:k], shape, what)
     tail = [p for p in parts[k + 1 :] if p is not None]
     used = sum(p.ndim if hasattr(p, "dtype") and p.dtype.kind == "b" else 1 for p in tail)
-    _check(tuple(tail), shape[len(shape) - used :])
+    _check(tuple(tail), shape[len(shape) - used :], what)
 
 
 _get = linear_map(
-    "index",
+    "getitem",
     lambda xp, a, index: a[index],
     transpose=lambda g, shape, index: _put(g, shape=shape, index=index),
 )
@@ -81,10 +96,10 @@ def _scattered(xp: Any, values: Any, shape: tuple[int, ...], index: Index) -> An
 
 def getitem(a: Any, index: Index) -> Any:
     """``a[index]`` for integers, slices, None, ``...``, integer arrays and boolean masks."""
-    index = tuple(map(_plain, index)) if isinstance(index, tuple) else _plain(index)
-    array = a.data if isinstance(a, Tensor) else a
+    index = _plain_index(index, "getitem")
+    array = raw(a)
     if is_cupy(array) and not _is_basic(index):
-        _check(index, array.shape)
+        _check(index, array.shape, "getitem")
     return _get(a, index=index)
 
 
@@ -136,6 +151,7 @@ def take(a: Any, indices: Any, axis: int = 0) -> Any:
         indices: integers in [-K, K), of any shape; they replace the axis.
         axis: the axis.
     """
+    a = a if hasattr(a, "shape") else as_array(a)
     ndim = len(a.shape)
     if not -ndim <= axis < ndim:
         raise ShapeError(f"take{place()}: axis {axis} of an array of {ndim} dimensions")
@@ -160,6 +176,7 @@ def take_along_axis(a: Any, indices: Any, axis: int = -1) -> Any:
         indices: integers, of a's number of dimensions, equal to a's shape but for ``axis``.
         axis: the axis along which to choose.
     """
+    a = a if hasattr(a, "shape") else as_array(a)
     shape = tuple(a.shape)
     if not -len(shape) <= axis < len(shape):
         raise ShapeError(f"take_along_axis{place()}: axis {axis} of {len(shape)} dimensions")
@@ -202,16 +219,16 @@ def scatter_add(a: Any, index: Index, values: Any) -> Any:
     """A copy of ``a`` with ``values`` added at the index; an element named twice is added to twice.
 
     Raises:
-        ShapeError: if ``values`` does not have the shape of ``a[index]``.
+        ShapeError: if ``values`` does not have the shape of ``a[index]``, or an index is out of
+            range.
     """
-    index = tuple(map(_plain, index)) if isinstance(index, tuple) else _plain(index)
-    array = a.data if isinstance(a, Tensor) else as_array(a)
-    if is_cupy(array):
-        _check(index, array.shape)
-    wanted = array[index].shape
-    if tuple(getattr(values, "shape", ())) != tuple(wanted):
+    index = _plain_index(index, "scatter_add")
+    array = as_array(raw(a))
+    if is_cupy(array) and not _is_basic(index):
+        _check(index, array.shape, "scatter_add")
+    given, wanted = as_array(raw(values)).shape, getitem(array, index).shape
+    if given != wanted:
         raise ShapeError(
-            f"scatter_add{place()}: values of shape {getattr(values, 'shape', ())} for places of "
-            f"shape {wanted}"
+            f"scatter_add{place()}: values of shape {given} for places of shape {wanted}"
         )
     return _scatter_add(a if isinstance(a, Tensor) else array, values, index=index)
