@@ -1,8 +1,8 @@
 """Which array library an array belongs to.
 
-``xp = namespace(array)`` is ``numpy`` or ``cupy``; code written against ``xp`` runs on both. This is
-the only file that knows CuPy, and it never imports it on its own account: an array that belongs to
-CuPy proves that it has been imported. ``gpu_array`` is the one function that asks for a GPU.
+``xp = namespace(array)`` is ``numpy`` or ``cupy``; code written against ``xp`` runs on both. This
+is the only file that knows CuPy, and it never imports it on its own account: an array that belongs
+to CuPy proves that it has been imported. ``gpu_namespace`` is the one function that asks for a GPU.
 """
 
 import sys
@@ -46,7 +46,7 @@ def is_array(value: Any) -> bool:
 
 
 def refuse_mixture(arrays: tuple[Array, ...]) -> None:
-    """Raise BackendError if the values hold arrays of both libraries; Python scalars are welcome."""
+    """Raise BackendError if the values hold arrays of both libraries; numbers are welcome."""
     kinds = ["cupy" if is_cupy(a) else "numpy" for a in arrays if is_array(a)]
     if len(set(kinds)) > 1:
         raise BackendError(
@@ -66,10 +66,11 @@ def as_array(value: Any) -> Array:
         array = np.asarray(value)
     except ValueError as error:
         raise ShapeError(
-            f"cannot make an array of a ragged list: {error}. Pad it (ts.data.pad) and pass lengths."
+            f"cannot make an array of a ragged list: {error}. Pad it (ts.data.pad), pass lengths."
         ) from None
     if array.dtype.kind not in "biuf":
-        raise DTypeError(f"cannot make an array of numbers from {type(value).__name__} {value!r:.80}")
+        kind = type(value).__name__
+        raise DTypeError(f"cannot make an array of numbers from {kind} {value!r:.80}")
     return array
 
 
@@ -108,8 +109,21 @@ def gpu_namespace() -> ModuleType:
 
 
 def scatter_add(target: Array, index: Any, values: Array) -> None:
-    """``target[index] += values`` in place, where an element named twice is added to twice."""
-    namespace(target).add.at(target, index, values)
+    """``target[index] += values`` in place, where an element named twice is added to twice.
+
+    For many rows on the host, what is added to one row is summed first: NumPy's ``add.at`` takes
+    seven times as long for the gradient of an embedding.
+    """
+    rows = index[0] if isinstance(index, tuple) and len(index) == 1 else index
+    if type(rows) is not np.ndarray or rows.dtype.kind == "b" or rows.size < 32 or target.ndim < 2:
+        namespace(target).add.at(target, index, values)
+        return
+    rows = rows.ravel() % len(target)
+    order = np.argsort(rows, kind="stable")
+    rows = rows[order]
+    starts = np.flatnonzero(np.concatenate([[True], rows[1:] != rows[:-1]]))
+    ordered = values.reshape(rows.size, *target.shape[1:])[order]
+    target[rows[starts]] += np.add.reduceat(ordered, starts, axis=0)
 
 
 def check_index(index: Any, size: int, what: str) -> None:

@@ -80,7 +80,7 @@ def unary(
             try:
                 y = fast(x) if type(x) is ndarray else compute(namespace(x), x)
             except Exception as error:
-                raise explained(error, primitive, (x,)) from None
+                raise explained(error, primitive.name, (x,)) from None
             if parent is None or type(y) is not ndarray or recording.get() is not True:
                 return recorded(primitive, y, (x,), (parent,))
             requires_grad = parent.requires_grad
@@ -91,7 +91,7 @@ def unary(
             a = constant(a)
             return fast(a) if type(a) is ndarray else compute(namespace(a), a)
         except Exception as error:
-            raise explained(error, primitive, (a,)) from None
+            raise explained(error, primitive.name, (a,)) from None
 
     return named(op, primitive, doc)
 
@@ -187,7 +187,7 @@ def _function_of_two(primitive: Primitive, fast: Callable[[Any, Any], Array]) ->
             else:
                 z = compute(common_namespace((x, y)), x, y)
         except Exception as error:
-            raise explained(error, primitive, (a, b)) from None
+            raise explained(error, primitive.name, (a, b)) from None
         left_grad = left is not None and left.requires_grad
         right_grad = right is not None and right.requires_grad
         if recording.get() is not True or type(z) is not ndarray or not (left_grad or right_grad):

@@ -121,7 +121,7 @@ class Primitive:
                 arrays = [operand(a) if any_tensor else constant(a) for a in arrays]
             output = self.forward(np if plain else common_namespace(arrays), *arrays, **params)
         except Exception as error:
-            raise explained(error, self, args) from None
+            raise explained(error, self.name, args) from None
         if not any_tensor:
             return output
         if not tracked or recording.get() is not True or type(output) is not np.ndarray:
@@ -252,9 +252,9 @@ def place() -> str:
     return f" {text}" if text.startswith("at step") else f" in {text}"
 
 
-def explained(error: Exception, primitive: Primitive, args: Sequence[Any]) -> Exception:
+def explained(error: Exception, name: str, args: Sequence[Any]) -> Exception:
     """The error of an array library, told with the operation, the inputs' shapes and the place."""
-    start = f"{primitive.name}{place()}: "
+    start = f"{name}{place()}: "
     try:
         refuse_mixture(tuple(arg.data if isinstance(arg, Tensor) else arg for arg in args))
     except BackendError as mixture:

@@ -158,10 +158,13 @@ def tensor(value: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor
         dtype: converts; by default arrays keep theirs and Python floats become float64.
 
     Raises:
-        DTypeError: a gradient is asked for and the values are integers or booleans.
+        DTypeError: the values are no real numbers, or a gradient is asked for and they are integers
+            or booleans.
         ShapeError: a ragged list.
     """
     array = as_array(value.data if isinstance(value, Tensor) else value)
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(f"a tensor holds real numbers or booleans, not {array.dtype}")
     if dtype is not None and array.dtype != dtype:
         array = array.astype(dtype)
     if not requires_grad:

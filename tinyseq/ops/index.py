@@ -42,9 +42,15 @@ def _plain(part: Any, what: str) -> Any:
     return part
 
 
-def _is_basic(index: Index) -> bool:
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(p is None or p is Ellipsis or isinstance(p, int | slice) for p in parts)
+def _is_basic(index: Index, or_mask: bool = False) -> bool:
+    """Whether there is no array in the index (but masks): it names no element twice then."""
+    return all(
+        p is None
+        or p is Ellipsis
+        or isinstance(p, int | slice)
+        or (or_mask and hasattr(p, "dtype") and p.dtype.kind == "b")
+        for p in (index if isinstance(index, tuple) else (index,))
+    )
 
 
 def _check(index: Index, shape: tuple[int, ...], what: str) -> None:
@@ -87,7 +93,7 @@ _put: Op = linear_map(
 
 def _scattered(xp: Any, values: Any, shape: tuple[int, ...], index: Index) -> Any:
     target = xp.zeros(shape, values.dtype)
-    if _is_basic(index):
+    if _is_basic(index, or_mask=True):
         target[index] = values
     else:
         _add_at(target, index, values)
@@ -231,4 +237,6 @@ def scatter_add(a: Any, index: Index, values: Any) -> Any:
         raise ShapeError(
             f"scatter_add{place()}: values of shape {given} for places of shape {wanted}"
         )
+    if array.dtype.kind != "f" and as_array(raw(values)).dtype.kind == "f":
+        raise DTypeError(f"scatter_add{place()}: fractions do not fit into {array.dtype}")
     return _scatter_add(a if isinstance(a, Tensor) else array, values, index=index)

@@ -8,8 +8,11 @@ from __future__ import annotations
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
+import numpy as np
+
+from tinyseq.autograd.primitive import explained, operand
 from tinyseq.autograd.tensor import Tensor
-from tinyseq.backend import as_array
+from tinyseq.backend import as_array, is_array
 from tinyseq.ops import elementwise, index, linalg, reduce, shape
 
 
@@ -19,7 +22,13 @@ def _swapped(op: Any) -> Any:
 
 def _comparison(compare: Any) -> Any:
     def method(self: Tensor, other: Any) -> Any:
-        return as_array(compare(self.data, other.data if isinstance(other, Tensor) else other))
+        value = other.data if isinstance(other, Tensor) else other
+        if not is_array(value) and not isinstance(value, int | float | list | np.generic):
+            return NotImplemented  # == and != then say that they are two things, < is refused
+        try:
+            return as_array(compare(self.data, operand(value)))
+        except Exception as error:
+            raise explained(error, compare.__name__, (self, other)) from None
 
     return method
 
