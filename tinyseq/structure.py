@@ -107,6 +107,6 @@ def alike(value: Any, other: Any) -> bool:
     if isinstance(value, dict):
         return list(value) == list(other) and all(alike(v, other[k]) for k, v in value.items())
     for a, b in zip(value, other, strict=True):
-        if not alike(a, b):
+        if (a.__class__ is not b.__class__ or isinstance(a, CONTAINERS)) and not alike(a, b):
             return False
     return True

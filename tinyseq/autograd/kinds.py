@@ -85,7 +85,7 @@ def unary(
                 return recorded(primitive, y, (x,), (parent,))
             requires_grad = parent.requires_grad
             saved = (y if from_output else (x,)) if requires_grad else None
-            node = Node(primitive, (parent,), saved, None, y.shape, y.dtype, requires_grad)
+            node = Node(primitive, (parent,), saved, None, parent.shape, y.dtype, requires_grad)
             return Tensor(y, node)
         try:
             a = constant(a)
@@ -165,7 +165,8 @@ def bilinear(
 
 def _function_of_two(primitive: Primitive, fast: Callable[[Any, Any], Array]) -> Op:
     """``Primitive.__call__`` for two inputs without parameters, written out for speed."""
-    compute, saves = primitive.forward, primitive.saves
+    compute = primitive.forward
+    saves_nothing, saves_inputs = primitive.saves is None, primitive.saves == "inputs"
 
     def op(a: Any, b: Any) -> Any:
         left = right = None
@@ -187,17 +188,20 @@ def _function_of_two(primitive: Primitive, fast: Callable[[Any, Any], Array]) ->
             else:
                 z = compute(common_namespace((x, y)), x, y)
         except Exception as error:
-            raise explained(error, primitive.name, (a, b)) from None
+            raise explained(error, primitive, (a, b)) from None
+        if recording.get() is not True or type(z) is not ndarray:
+            return recorded(primitive, z, (x, y), (left, right))
         left_grad = left is not None and left.requires_grad
         right_grad = right is not None and right.requires_grad
-        if recording.get() is not True or type(z) is not ndarray or not (left_grad or right_grad):
-            return recorded(primitive, z, (x, y), (left, right))
-        if saves is None:
-            saved = None
-        elif saves == "inputs":
-            saved = (x, y)
+        if left_grad and right_grad:
+            saved = None if saves_nothing else (x, y)
+        elif left_grad or right_grad:
+            if saves_nothing:
+                saved = None
+            else:
+                saved = (x, y) if saves_inputs else (x if right_grad else None, y if left_grad else None)
         else:
-            saved = (x if right_grad else None, y if left_grad else None)
+            return recorded(primitive, z, (x, y), (left, right))
         return Tensor(z, Node(primitive, (left, right), saved, None, z.shape, z.dtype, True))
 
     return op

@@ -140,7 +140,7 @@ class Leaf(Node):
     __slots__ = ("grad", "parameter_name", "stale", "symbol")
 
     def __init__(self, shape: tuple[int, ...], dtype: Any, requires_grad: bool) -> None:
-        super().__init__(None, (), None, None, shape, dtype, requires_grad)
+        Node.__init__(self, None, (), None, None, shape, dtype, requires_grad)
         self.grad: Any = None
         self.stale = False
         self.symbol: str | None = None

@@ -17,7 +17,10 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from tinyseq.autograd.node import Scope, current_scope
+from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import Array, to_cupy, to_numpy
 from tinyseq.errors import CheckpointError, ConfigError
 from tinyseq.nn.parameter import Parameter
@@ -36,13 +39,17 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
+        grown = False
         for path, entry in _entries(name, value):
-            if isinstance(entry, Module):
-                object.__setattr__(entry, "scope_label", path)
-                for inner, parameter in entry.named_parameters():
-                    parameter.leaf.parameter_name = f"{path}.{inner}"
-            elif entry.name is None:
-                entry.leaf.parameter_name = path
+            if isinstance(entry, Parameter):
+                if entry.name is None:
+                    entry.leaf.parameter_name = path
+            elif all(module is not self for _, module in entry.named_modules()):
+                object.__setattr__(entry, "scope_label", path)  # it is no link back to what is above
+                grown = True
+        if grown:
+            for path, parameter in self.named_parameters():
+                parameter.leaf.parameter_name = path
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The modules directly inside, with their names ("layers.0" in a list)."""
@@ -111,22 +118,26 @@ class Module:
             CheckpointError: lists every missing, extra and mismatched name; nothing is changed then.
         """
         own = dict(self.named_parameters(remove_duplicate=False))
-        missing = [name for name in own if name not in state]
-        extra = [name for name in state if name not in own]
+        given = {
+            name: to_numpy(values.data if isinstance(values, Tensor) else values)
+            for name, values in state.items()
+        }
+        missing = [name for name in own if name not in given]
+        extra = [name for name in given if name not in own]
+        known = [name for name in given if name in own]
         odd = [
-            f"{name} {tuple(state[name].shape)} instead of {own[name].shape}"
-            for name in state
-            if name in own and tuple(state[name].shape) != own[name].shape
+            f"{name} {given[name].shape} instead of {own[name].shape}"
+            for name in known
+            if given[name].shape != own[name].shape
         ]
+        strange = [f"{n} {given[n].dtype}" for n in known if given[n].dtype.kind not in "biuf"]
         faults = [("missing", missing), ("extra", extra)] if strict else []
-        text = "; ".join(f"{what}: {', '.join(n)}" for what, n in [*faults, ("shape", odd)] if n)
+        faults += [("shape", odd), ("no real numbers", strange)]
+        text = "; ".join(f"{what}: {', '.join(map(str, n))}" for what, n in faults if n)
         if text:
             raise CheckpointError(f"these values are not for this {type(self).__name__}: {text}")
-        for name, values in state.items():
-            if name in own:
-                parameter = own[name]
-                host = to_numpy(getattr(values, "data", values) if hasattr(values, "node") else values)
-                parameter.assign(parameter_like(parameter, host))
+        for name in known:
+            own[name].assign(parameter_like(own[name], given[name]))
 
     def train(self, training: bool = True) -> Module:
         """Switch this module and all inside to training (dropout works) or evaluation."""
@@ -145,15 +156,19 @@ class Module:
             BackendError: "cupy" where there is no GPU.
             ConfigError: anything else.
         """
+        try:
+            dtype = np.dtype(target) if target not in ("numpy", "cupy") else None
+        except TypeError:
+            dtype = np.dtype(int)
+        if dtype is not None and dtype.kind != "f":
+            raise ConfigError(f"to: 'numpy', 'cupy' or a floating-point dtype, not {target!r}")
         for parameter in self.parameters():
             if target == "numpy":
                 parameter.move(to_numpy(parameter.data).copy())
             elif target == "cupy":
                 parameter.move(to_cupy(parameter.data))
-            elif str(target).rpartition(".")[2].strip("'>").startswith("float"):
-                parameter.move(parameter.data.astype(target))
             else:
-                raise ConfigError(f"to: 'numpy', 'cupy' or a floating-point dtype, not {target!r}")
+                parameter.move(parameter.data.astype(dtype))
         return self
 
     def __repr__(self) -> str:
@@ -186,8 +201,8 @@ def _in_scope(call: Any) -> Any:
         outer = current_scope.get()
         if outer is not None and outer.owner is self:
             return call(self, *args, **kwargs)
-        label = self.scope_label or type(self).__name__
-        token = current_scope.set(Scope(outer, label, None, self))
+        scope = Scope(outer, self.scope_label or type(self).__name__, None, self)
+        token = current_scope.set(scope)
         try:
             return call(self, *args, **kwargs)
         finally:

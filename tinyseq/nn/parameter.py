@@ -6,7 +6,7 @@ from typing import Any
 
 from tinyseq.autograd.node import Leaf
 from tinyseq.autograd.tensor import Tensor
-from tinyseq.backend import Array, as_array, is_cupy
+from tinyseq.backend import Array, as_array, is_cupy, namespace, refuse_mixture
 from tinyseq.errors import DTypeError, GraphError, ShapeError
 
 
@@ -61,29 +61,36 @@ class Parameter(Tensor):
         return self.leaf.parameter_name
 
     def assign(self, values: Any) -> None:
-        """Replace the values, in place; graphs that were recorded with the old ones become stale.
+        """Replace the values; graphs that were recorded with the old ones become stale.
+
+        The old array is left as it is, so that what else reads it (the graph of a frozen parameter,
+        a detached copy) still reads the values of its time.
 
         Args:
-            values: an array (or Tensor) of the same shape; converted to the parameter's dtype.
+            values: an array (or Tensor) of the same shape; copied, in the parameter's dtype.
 
         Raises:
             ShapeError: another shape.
+            DTypeError: values that are no real numbers.
+            BackendError: an array of the other library.
         """
         array = as_array(values.data if isinstance(values, Tensor) else values)
+        what = f"assign to {self.name or 'a parameter'}"
+        if array.dtype.kind not in "biuf":
+            raise DTypeError(f"{what}: real numbers are wanted, not {array.dtype}")
         if array.shape != self.shape:
-            raise ShapeError(
-                f"assign: {self.name or 'a parameter'} has shape {self.shape}, the new values have "
-                f"{array.shape}"
-            )
-        self._store[...] = array
+            raise ShapeError(f"{what} of shape {self.shape}: the values have shape {array.shape}")
+        refuse_mixture((self._store, array))
+        fresh = namespace(self._store).empty_like(self._store)
+        fresh[...] = array
         old = self.leaf
-        old.stale = True
-        self.node = new = Leaf(old.shape, old.dtype, old.requires_grad)
-        new.symbol, new.parameter_name, new.grad = old.symbol, old.parameter_name, old.grad
+        self._hold(fresh, old, old.requires_grad)
+        self.leaf.grad = old.grad
 
     def requires_grad_(self, requires_grad: bool = True) -> Parameter:
-        """Freeze or thaw the parameter; gives it back."""
-        self._hold(self._store, self.leaf, requires_grad)
+        """Freeze or thaw the parameter, for graphs that are yet to be recorded; gives it back."""
+        if requires_grad != self.requires_grad:
+            self._hold(self._store, self.leaf, requires_grad)
         return self
 
     def move(self, array: Array) -> None:

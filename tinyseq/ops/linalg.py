@@ -7,6 +7,7 @@ from typing import Any
 
 from tinyseq.autograd.kinds import bilinear
 from tinyseq.autograd.primitive import Primitive, place
+from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import as_array, namespace
 from tinyseq.errors import ShapeError
 from tinyseq.ops.elementwise import raw
@@ -69,20 +70,34 @@ matmul = bilinear(
 
 
 def _linear_forward(xp: Any, x: Any, weight: Any, *bias: Any) -> Any:
+    if not hasattr(x, "shape"):
+        raise ShapeError(f"x is {x!r}, a number: the features are the last axis of an array")
+    if x.shape[-1:] != weight.shape[1:] or not x.ndim:
+        raise ShapeError(
+            f"x has shape {x.shape}, but the weight has shape {weight.shape}: it is (outputs, "
+            "features), and the features are the last axis of x"
+        )
+    if bias and bias[0].shape != weight.shape[:1]:
+        raise ShapeError(f"a bias of shape {bias[0].shape} for a weight of shape {weight.shape}")
     # for two matrices dot is matmul with half the overhead, which is what small steps consist of
     y = x.dot(weight.T) if x.ndim == 2 else xp.matmul(x, weight.T)
     if not bias:
         return y
-    if bias[0].dtype != y.dtype:
-        return y + bias[0]
-    y += bias[0]
+    b = bias[0]
+    if b.dtype != y.dtype:
+        return y + b
+    if len(y) == 1 and y.ndim == 2:
+        b = b.reshape(y.shape)  # a batch of one needs no broadcasting, which costs NumPy more
+    y += b
     return y
 
 
 def _linear_pull(g: Any, node: Any, i: int) -> Any:
     x, weight = node.saved[0], node.saved[1]
     if i == 0:
-        return g @ weight
+        # dot is @ for two matrices with half the overhead; Tensors have no dot
+        recorded = isinstance(g, Tensor) or isinstance(weight, Tensor)
+        return g @ weight if recorded or g.ndim != 2 else g.dot(weight)
     if g.ndim != 2:
         g = _as_rows(g)
     if i == 1:
@@ -130,18 +145,6 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
         ShapeError: if the last axis of x is not I, or the bias not (O,); names the module and the
             time step.
     """
-    if isinstance(x, list | int | float):
-        x = as_array(x)
-    wide, expected = raw(x).shape, raw(weight).shape
-    if wide[-1:] != expected[1:] or not wide:
-        raise ShapeError(
-            f"linear{place()}: x has shape {wide}, but the weight has shape {expected}: it is "
-            "(outputs, features), and the features are the last axis of x"
-        )
-    if bias is not None and raw(bias).shape != expected[:1]:
-        raise ShapeError(
-            f"linear{place()}: a bias of shape {raw(bias).shape} for a weight of shape {expected}"
-        )
     return _linear(x, weight) if bias is None else _linear(x, weight, bias)
 
 

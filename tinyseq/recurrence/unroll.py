@@ -186,10 +186,13 @@ def checked_step(cell: Step, x: Any, state: Any, time: int) -> tuple[Any, Any]:
             f"unroll at step {time}: a step returns (y, state), this one returned "
             f"{type(result).__name__}"
         )
-    if not structure.alike(result[1], state):
+    new = result[1]
+    if new.__class__ is Tensor and state.__class__ is Tensor:
+        return result
+    if not structure.alike(new, state):
         raise StructureError(
             f"unroll at step {time}: the state went in as {structure.skeleton(state)} and came out "
-            f"as {structure.skeleton(result[1])}"
+            f"as {structure.skeleton(new)}"
         )
     return result
 
@@ -229,11 +232,11 @@ def _labelled(value: Any, names: list[str]) -> Any:
             value.node.value = value.data
         return value
     for array, name in zip(structure.leaves(value), names, strict=True):
-        if not isinstance(array, Tensor) or array.node is None:
+        node = array.node if isinstance(array, Tensor) else None
+        if node is None:
             break
-        if array.node.label is None:
-            array.node.label = name
-            array.node.value = array.data
+        if node.label is None:
+            node.label, node.value = name, array.data
     else:
         return value  # the usual case: nothing had to be replaced
     pending = iter(names)
