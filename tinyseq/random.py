@@ -20,8 +20,8 @@ Seed = int | np.random.Generator | None
 
 def manual_seed(seed: int) -> None:
     """Seed the generator that is used where none is given."""
-    global _default
-    _default = np.random.default_rng(seed)
+    # in place: whoever took the default generator before, a dropout layer say, draws from it still
+    _default.bit_generator.state = np.random.default_rng(seed).bit_generator.state
 
 
 def generator(seed: Seed = None) -> np.random.Generator:

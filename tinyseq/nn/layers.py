@@ -12,14 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from tinyseq.autograd.node import Scope, current_scope, scope
+from tinyseq import structure
+from tinyseq.autograd.node import scope
+from tinyseq.autograd.primitive import place
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import as_array
-from tinyseq.errors import ConfigError, DataError, ShapeError
+from tinyseq.errors import ConfigError, DataError, ShapeError, StructureError
 from tinyseq.nn.cell import Cell
 from tinyseq.nn.cells.elman import ElmanCell
 from tinyseq.nn.cells.gru import GRUCell
-from tinyseq.nn.cells.lstm import LSTMCell, LSTMState
+from tinyseq.nn.cells.lstm import LSTMCell
 from tinyseq.nn.linear import Dropout
 from tinyseq.nn.module import Module
 from tinyseq.nn.parameter import Parameter
@@ -87,8 +89,9 @@ class Recurrent(Module):
         alone = xs.ndim == 2
         xs = expand_dims(xs, 1) if alone else (swapaxes(xs, 0, 1) if self.batch_first else xs)
         if xs.ndim != 3 or xs.shape[2] != self.input_size:
+            given = inputs if hasattr(inputs, "shape") else as_array(inputs)
             raise ShapeError(
-                f"{type(self).__name__}: inputs of shape {tuple(inputs.shape)}; wanted "
+                f"inputs{place()} of shape {tuple(given.shape)}; wanted "
                 f"{'(N, T' if self.batch_first else '(T, N'}, {self.input_size}) or (T, "
                 f"{self.input_size})"
             )
@@ -132,12 +135,11 @@ class Recurrent(Module):
             return (concatenate(outputs, -1) if self.bidirectional else outputs[0]), finals
         if not self.bidirectional and not dropping:
             return outputs[0], finals
-        joined, outer = [], current_scope.get()
+        joined = []
         for t, parts in enumerate(zip(*outputs, strict=True)):
-            token = current_scope.set(Scope(outer, "step", t + 1))
-            y = concatenate(parts, -1) if self.bidirectional else parts[0]
-            joined.append(self.dropout(y) if dropping else y)
-            current_scope.reset(token)
+            with scope("step", t + 1):
+                y = concatenate(parts, -1) if self.bidirectional else parts[0]
+                joined.append(self.dropout(y) if dropping else y)
         return joined, finals
 
     def _names(self, layer: int, backwards: bool) -> dict[str, str]:
@@ -150,34 +152,32 @@ class Recurrent(Module):
         count = len(self.cells)
         if state is None:
             return [None] * count
-        parts = tuple(state) if self._has_cell_state() else (state,)
+        like = self.cells[0].init_state(batch)
+        wanted, given = structure.leaves(like), structure.leaves(state)
+        if len(given) != len(wanted):
+            raise StructureError(
+                f"the initial state{place()} is {structure.skeleton(state)}; wanted "
+                f"{structure.skeleton(like)}, with every array for all layers and directions"
+            )
         rows = []
-        for part in parts:
+        for part, one in zip(given, wanted, strict=True):
             array = part if isinstance(part, Tensor) else as_array(part)
             array = expand_dims(array, 1) if alone and array.ndim == 2 else array
-            if tuple(array.shape) != (count, batch, self.hidden_size):
+            if tuple(array.shape) != (count, *one.shape):
                 raise ShapeError(
-                    f"{type(self).__name__}: an initial state of shape {tuple(array.shape)}; wanted "
-                    f"{(count, batch, self.hidden_size)}"
+                    f"an initial state{place()} of shape {tuple(array.shape)}; wanted "
+                    f"{(count, *one.shape)}"
                 )
             rows.append(unbind(array))
-        if self._has_cell_state():
-            if len(rows) != 2:
-                raise ShapeError("LSTM: the initial state is a pair (h, c)")
-            return [LSTMState(h, c) for h, c in zip(*rows, strict=True)]
-        return rows[0]
+        of_each = (iter(parts) for parts in zip(*rows, strict=True))
+        return [structure.map(lambda _, parts=parts: next(parts), like) for parts in of_each]
 
     def _join_state(self, finals: list[Any], alone: bool) -> Any:
-        def join(arrays: list[Any]) -> Any:
+        def join(*arrays: Any) -> Any:
             joined = stack(arrays)
             return squeeze(joined, 1) if alone else joined
 
-        if self._has_cell_state():
-            return LSTMState(join([s.h for s in finals]), join([s.c for s in finals]))
-        return join(finals)
-
-    def _has_cell_state(self) -> bool:
-        return isinstance(self.cells[0], LSTMCell)
+        return structure.map(join, *finals)
 
 
 class RNN(Recurrent):

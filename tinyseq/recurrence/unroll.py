@@ -94,6 +94,8 @@ def unroll(
                 x = xs[t] if xs else None
                 if feed is not None:
                     x = feed(count, x, last)
+                if ends is not None and x is not None:
+                    x = _cleared(ends > t, x)
                 if x is not None:
                     x = _labelled(x, input_names)
                 if detach_every and count and count % detach_every == 0:
@@ -125,17 +127,25 @@ def steps_of(inputs: Any, length: int | None = None) -> tuple[list[Any], int]:
     if isinstance(inputs, list):
         xs = inputs
     else:
-        arrays = [a if isinstance(a, Tensor) else as_array(a) for a in structure.leaves(inputs)]
-        if any(not a.ndim for a in arrays):
+        arrays = [
+            a if a is None or isinstance(a, Tensor) else as_array(a)
+            for a in structure.leaves(inputs)
+        ]
+        given = [a for a in arrays if a is not None]
+        if any(not a.ndim for a in given):
             raise ShapeError("unroll: inputs have time as their first axis, these have no axis")
-        totals = sorted({a.shape[0] for a in arrays})
+        totals = sorted({a.shape[0] for a in given})
         if len(totals) != 1:
             raise ShapeError(f"unroll: the inputs have different numbers of steps, {totals}")
-        cut = iter([unbind(a) if isinstance(a, Tensor) else a for a in arrays])
-        slices = structure.map(lambda _: next(cut), inputs)
-        xs = [structure.map(lambda a, t=t: a[t], slices) for t in range(totals[0])] if (
-            structure.is_container(inputs)
-        ) else list(slices)
+        columns = [
+            [None] * totals[0] if a is None else unbind(a) if isinstance(a, Tensor) else list(a)
+            for a in arrays
+        ]
+        if not structure.is_container(inputs):
+            (xs,) = columns
+        else:
+            of_step = (iter(row) for row in zip(*columns, strict=True))
+            xs = [structure.map(lambda _, row=row: next(row), inputs) for row in of_step]
     if length is None:
         return xs, len(xs)
     if not 0 <= length <= len(xs):
@@ -148,7 +158,8 @@ def _batch_size(inputs: Any, state: Any) -> int | None:
     if isinstance(inputs, list):
         first = structure.leaves(inputs[0])[0]
         return first.shape[0] if getattr(first, "ndim", 0) else None
-    for array in structure.leaves(inputs) if inputs is not None else []:
+    given = [array for array in structure.leaves(inputs) if array is not None]
+    for array in given:
         shape = getattr(array, "shape", None) or as_array(array).shape
         return shape[1] if len(shape) > 1 else None
     for array in structure.leaves(state) if state is not None else []:
@@ -199,22 +210,25 @@ def checked_step(cell: Step, x: Any, state: Any, time: int) -> tuple[Any, Any]:
 
 def _held(running: Any, output: Any, new: Any, old: Any) -> tuple[Any, Any]:
     """Sequences that have ended keep their state, and their output is zero."""
-    if running.all():
-        return output, new
+    kept = structure.map(lambda value, before: _where_running(running, value, before), new, old)
+    return _cleared(running, output), kept
 
-    def hold(kept: Any) -> Callable[..., Any]:
-        def choose(value: Any, before: Any = None) -> Any:
-            array = value.data if isinstance(value, Tensor) else value
-            if not array.ndim or array.shape[0] != len(running):
-                raise ShapeError(
-                    f"unroll: with lengths, every state and output is (batch, ...), not {array.shape}"
-                )
-            mask = namespace(array).asarray(running.reshape((-1,) + (1,) * (array.ndim - 1)))
-            return where(mask, value, before if kept else 0.0)
 
-        return choose
+def _cleared(running: Any, value: Any) -> Any:
+    """Zero for the sequences that have ended: NaN in the padding would get into the gradients."""
+    return structure.map(lambda array: _where_running(running, array, 0), value)
 
-    return structure.map(hold(False), output), structure.map(hold(True), new, old)
+
+def _where_running(running: Any, value: Any, otherwise: Any) -> Any:
+    if value is None or running.all():
+        return value
+    array = value.data if isinstance(value, Tensor) else as_array(value)
+    if not array.ndim or array.shape[0] != len(running):
+        raise ShapeError(
+            f"unroll: with lengths, every input, state and output is (batch, ...), not {array.shape}"
+        )
+    mask = namespace(array).asarray(running.reshape((-1,) + (1,) * (array.ndim - 1)))
+    return where(mask, value, otherwise)
 
 
 def _detached(value: Any) -> Tensor:
