@@ -12,7 +12,6 @@ from typing import Any
 
 from tinyseq.errors import StructureError
 
-
 CONTAINERS = (tuple, list, dict)
 
 
@@ -52,8 +51,8 @@ def leaves(value: Any) -> list[Any]:
 def names(value: Any, alone: str, prefix: str = "") -> list[str]:
     """A name for every array of a structure.
 
-    A lone array has the name ``alone``; fields and keys give theirs; the entries of plain tuples and
-    lists are numbered. Deeper levels append: the field h of the second of two states is ``h2``.
+    A lone array has the name ``alone``; fields and keys give theirs; the entries of plain tuples
+    and lists are numbered. Deeper levels append: the field h of the second of two states is ``h2``.
     """
     if not is_container(value):
         return [(alone if not prefix or prefix.isdigit() else "") + prefix]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.autograd.primitive import no_grad
+from tinyseq.backend import namespace, to_numpy
 from tinyseq.errors import ConfigError, DataError
 from tinyseq.nn import (
     ElmanCell,
@@ -63,7 +64,8 @@ class LanguageModel(SequenceModel):
         rng = generator(seed)
         size = embedding_size or hidden_size
         embed = Embedding(vocabulary_size, size, seed=rng)
-        cells = [CELLS[cell](hidden_size if k else size, hidden_size, rng) for k in range(num_layers)]
+        sizes = [size] + [hidden_size] * (num_layers - 1)
+        cells = [CELLS[cell](below, hidden_size, rng) for below in sizes]
         readout = Linear(hidden_size, vocabulary_size, seed=rng)
         whole = cells[0] if num_layers == 1 else Stacked(cells, dropout, rng)
         super().__init__(whole, readout, embed=embed)
@@ -91,8 +93,9 @@ class LanguageModel(SequenceModel):
         Raises:
             DataError: an empty prompt, or a token outside the vocabulary.
         """
-        tokens = np.asarray(prompt)
-        if not tokens.size or tokens.min() < 0 or tokens.max() >= self.vocabulary_size:
+        tokens = to_numpy(prompt)
+        whole = tokens.dtype.kind in "iu" and tokens.ndim == 1 and tokens.size
+        if not whole or tokens.min() < 0 or tokens.max() >= self.vocabulary_size:
             raise DataError(
                 f"generate: the prompt is at least one token in [0, {self.vocabulary_size})"
             )
@@ -108,9 +111,13 @@ class LanguageModel(SequenceModel):
 
         inputs = np.zeros((len(tokens) + length, 1), int)
         inputs[: len(tokens), 0] = tokens
-        training = self.training
+        xp = namespace(self.parameters()[0].data)
+        modes = [(module, module.training) for _, module in self.named_modules()]
         self.eval()
-        with no_grad():
-            self(inputs, feed=FreeRunning(choose, after=len(tokens)))
-        self.train(training)
+        try:
+            with no_grad():
+                self(xp.asarray(inputs), feed=FreeRunning(choose, after=len(tokens)))
+        finally:
+            for module, training in modes:
+                module.training = training
         return np.array(drawn, int)

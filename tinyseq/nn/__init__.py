@@ -18,7 +18,7 @@ from tinyseq.nn.linear import Dropout, Embedding, Linear
 from tinyseq.nn.loss import binary_cross_entropy_with_logits, cross_entropy, gaussian_nll, mse
 from tinyseq.nn.module import Module
 from tinyseq.nn.parameter import Parameter
-from tinyseq.nn.sequence import SequenceModel
+from tinyseq.nn.sequence import SequenceModel, mixed_loss
 
 __all__ = [
     "Cell",
@@ -47,6 +47,7 @@ __all__ = [
     "cross_entropy",
     "gaussian_nll",
     "init",
+    "mixed_loss",
     "mse",
     "one_hot",
 ]

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from tinyseq import structure
+from tinyseq.autograd.primitive import place
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import namespace
 from tinyseq.errors import ConfigError, ShapeError
 from tinyseq.nn.cell import Cell
+from tinyseq.nn.cells.elman import fields
 from tinyseq.nn.linear import Dropout
 from tinyseq.nn.parameter import Parameter
 from tinyseq.ops import broadcast_to, where
@@ -45,8 +47,9 @@ class Stacked(Cell):
 
     def __call__(self, x: Any, state: tuple) -> tuple[Any, tuple]:
         new = []
-        for k, (cell, below) in enumerate(zip(self.cells, state, strict=True)):
-            x, after = cell(self.dropout(x) if k else x, below)
+        states = fields(state, len(self.cells))
+        for k, (cell, before) in enumerate(zip(self.cells, states, strict=True)):
+            x, after = cell(self.dropout(x) if k else x, before)
             new.append(after)
         return x, tuple(new)
 
@@ -66,7 +69,7 @@ class LearnedInitialState(Cell):
         self.cell = cell
         template = cell.init_state(1)
         names = structure.names(template, "h")
-        values = [np.asarray(getattr(a, "data", a)) for a in structure.leaves(template)]
+        values = [a.data if isinstance(a, Tensor) else a for a in structure.leaves(template)]
         self.initial = {
             name: Parameter(value) for name, value in zip(names, values, strict=True)
         }
@@ -117,9 +120,10 @@ class Clamped(Cell):
 
     def __call__(self, x: Any, state: Any) -> tuple[Any, Any]:
         array = state.data if isinstance(state, Tensor) else state
-        if array.shape[-1:] != self.units.shape or tuple(x.shape) != tuple(array.shape):
+        given = None if x is None else tuple(x.shape)
+        if array.shape[-1:] != self.units.shape or given != tuple(array.shape):
             raise ShapeError(
-                f"Clamped: x(t) {tuple(x.shape)} and the state {tuple(array.shape)} should be "
+                f"x(t){place()} {given} and the state {tuple(array.shape)} should both be "
                 f"(batch, {self.units.size})"
             )
         held = where(namespace(array).asarray(self.units), x, state)

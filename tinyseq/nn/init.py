@@ -31,7 +31,9 @@ def normal(shape: Shape, std: float, seed: Seed = None, dtype: Any = np.float32)
     return (std * generator(seed).standard_normal(shape)).astype(dtype)
 
 
-def xavier(shape: Shape, gain: float = 1.0, seed: Seed = None, dtype: Any = np.float32) -> np.ndarray:
+def xavier(
+    shape: Shape, gain: float = 1.0, seed: Seed = None, dtype: Any = np.float32
+) -> np.ndarray:
     """Uniform with variance gain^2 * 2 / (input + output) (Glorot and Bengio 2010, eq. 16)."""
     fan_out, fan_in = _matrix(shape, "xavier")
     return uniform(shape, gain * (6.0 / (fan_in + fan_out)) ** 0.5, seed, dtype)
@@ -40,7 +42,7 @@ def xavier(shape: Shape, gain: float = 1.0, seed: Seed = None, dtype: Any = np.f
 def orthogonal(
     shape: Shape, gain: float = 1.0, seed: Seed = None, dtype: Any = np.float32
 ) -> np.ndarray:
-    """Orthonormal rows or columns, whichever are fewer, uniformly distributed (Saxe et al. 2014)."""
+    """Orthonormal rows or columns, whichever are fewer, uniformly drawn (Saxe et al. 2014)."""
     rows, columns = _matrix(shape, "orthogonal")
     gaussian = generator(seed).standard_normal((max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(gaussian)
@@ -91,7 +93,9 @@ def with_spectral_radius(weight: np.ndarray, radius: float) -> np.ndarray:
     """
     now = spectral_radius(weight)
     if now == 0:
-        raise ConfigError("with_spectral_radius: all eigenvalues are zero, no scale gives another radius")
+        raise ConfigError(
+            "with_spectral_radius: all eigenvalues are zero, no scale gives another radius"
+        )
     return (weight * (radius / now)).astype(weight.dtype)
 
 

@@ -114,7 +114,7 @@ class Recurrent(Module):
     def _run_layer(
         self, k: int, layer: Any, states: list[Any], lengths: Any, steps: int
     ) -> tuple[Any, list[Any]]:
-        """One layer in its one or two directions; gives the outputs of every step, and the states."""
+        """One layer in its one or two directions: the outputs of every step, and the states."""
         outputs, finals = [], []
         for direction in range(self.directions):
             number = k * self.directions + direction
@@ -202,7 +202,7 @@ class RNN(Recurrent):
 
 
 class LSTM(Recurrent):
-    """Layers of LSTM cells; like torch.nn.LSTM, with ``forget_bias`` and ``longest`` of the cell."""
+    """Layers of LSTM cells; like torch.nn.LSTM, with the cell's ``forget_bias`` and ``longest``."""
 
     def __init__(
         self,

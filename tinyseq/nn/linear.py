@@ -40,7 +40,9 @@ class Linear(Module):
             raise ConfigError(f"Linear: sizes are positive, not {in_features}, {out_features}")
         rng, bound = generator(seed), in_features**-0.5
         self.weight = Parameter(init.uniform((out_features, in_features), bound, rng), symbol)
-        self.bias = Parameter(init.uniform((out_features,), bound, rng), bias_symbol) if bias else None
+        self.bias = None
+        if bias:
+            self.bias = Parameter(init.uniform((out_features,), bound, rng), bias_symbol)
 
     def __call__(self, x: Any) -> Any:
         return linear(x, self.weight, self.bias)

@@ -13,7 +13,7 @@ from tinyseq.autograd.primitive import place
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import as_array, namespace
 from tinyseq.errors import ConfigError, DTypeError, ShapeError
-from tinyseq.ops import log_softmax, mul, reshape, softplus, sub, take_along_axis
+from tinyseq.ops import astype, log_softmax, mul, reshape, softplus, sub, take_along_axis
 from tinyseq.ops import sum as total
 
 
@@ -55,31 +55,33 @@ def cross_entropy(
 
 def binary_cross_entropy_with_logits(logits: Any, targets: Any, reduction: str = "sum") -> Any:
     """-y log sigmoid(a) - (1 - y) log(1 - sigmoid(a)) = softplus(a) - a y, for y in [0, 1]."""
-    _same_shape("binary_cross_entropy_with_logits", logits, targets)
+    targets = _same_shape("binary_cross_entropy_with_logits", logits, targets)
     return _reduced(sub(softplus(logits), mul(logits, targets)), None, reduction)
 
 
 def mse(outputs: Any, targets: Any, reduction: str = "sum") -> Any:
     """Squared error (o - y)^2. Half of it is ``gaussian_nll`` but for a constant."""
-    _same_shape("mse", outputs, targets)
+    targets = _same_shape("mse", outputs, targets)
     error = sub(outputs, targets)
     return _reduced(error * error, None, reduction)
 
 
 def gaussian_nll(outputs: Any, targets: Any, reduction: str = "sum") -> Any:
-    """-log N(y; o, I) = (o - y)^2 / 2 + log(2 pi) / 2: the output is the mean of a unit Gaussian."""
-    _same_shape("gaussian_nll", outputs, targets)
+    """-log N(y; o, I) = (o - y)^2 / 2 + log(2 pi) / 2: o is the mean of a unit Gaussian."""
+    targets = _same_shape("gaussian_nll", outputs, targets)
     error = sub(outputs, targets)
     return _reduced(error * error * 0.5 + 0.5 * log(2 * pi), None, reduction)
 
 
-def _same_shape(what: str, outputs: Any, targets: Any) -> None:
-    shape = tuple(targets.shape if hasattr(targets, "shape") else as_array(targets).shape)
-    if tuple(outputs.shape) != shape:
+def _same_shape(what: str, outputs: Any, targets: Any) -> Any:
+    """The targets, of the outputs' shape and no integers: those would turn float32 into float64."""
+    targets = targets if hasattr(targets, "shape") else as_array(targets)
+    if tuple(outputs.shape) != tuple(targets.shape):
         raise ShapeError(
-            f"{what}{place()}: outputs of shape {tuple(outputs.shape)} and targets of shape {shape}: "
-            "nothing is broadcast here"
+            f"{what}{place()}: outputs of shape {tuple(outputs.shape)} and targets of shape "
+            f"{tuple(targets.shape)}: nothing is broadcast here"
         )
+    return targets if targets.dtype.kind == "f" else astype(targets, outputs.dtype)
 
 
 def _reduced(losses: Any, counted: Any, reduction: str) -> Any:

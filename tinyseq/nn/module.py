@@ -14,7 +14,7 @@ errors know the module's path.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ class Module:
 
     training = True
     scope_label: str | None = None
+    __call__: Callable[..., Any]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -45,7 +46,8 @@ class Module:
                 if entry.name is None:
                     entry.leaf.parameter_name = path
             elif all(module is not self for _, module in entry.named_modules()):
-                object.__setattr__(entry, "scope_label", path)  # it is no link back to what is above
+                # it is inside, and no link back to what it is inside of
+                object.__setattr__(entry, "scope_label", path)
                 grown = True
         if grown:
             for path, parameter in self.named_parameters():
@@ -115,7 +117,8 @@ class Module:
             strict: refuse missing and extra names; otherwise only shapes must fit.
 
         Raises:
-            CheckpointError: lists every missing, extra and mismatched name; nothing is changed then.
+            CheckpointError: lists every missing, extra and mismatched name; then nothing has been
+                changed.
         """
         own = dict(self.named_parameters(remove_duplicate=False))
         given = {

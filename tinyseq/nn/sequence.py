@@ -14,14 +14,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from tinyseq.autograd.node import current_scope
+import numpy as np
+
 from tinyseq.autograd.tensor import Tensor, label
-from tinyseq.backend import as_array, to_numpy
-from tinyseq.errors import ShapeError
+from tinyseq.backend import as_array, namespace, to_numpy
+from tinyseq.errors import ConfigError, ShapeError
 from tinyseq.nn.cell import Cell
 from tinyseq.nn.loss import cross_entropy
 from tinyseq.nn.module import Module
+from tinyseq.ops import add, mul, where
 from tinyseq.ops import sum as total
+from tinyseq.ops.elementwise import raw
 from tinyseq.recurrence.feed import Feed
 from tinyseq.recurrence.unroll import unroll
 
@@ -33,7 +36,7 @@ class Pair(NamedTuple):
     y: Any
 
 
-class SequenceModel(Cell):
+class SequenceModel(Module):
     """A recurrence with a readout and a loss in every step (book, figure 10.3).
 
     Args:
@@ -95,33 +98,69 @@ class SequenceModel(Cell):
             inputs: (T, N, ...).
             targets: (T, N, ...), as the loss wants them.
             state: the initial state; ``init_state`` by default.
-            mask: (T, N) of booleans: which losses count; all by default.
+            mask: booleans (T, N), or of all axes of the targets: which losses count; all by
+                default. What stands among the targets where they do not count does not matter.
             literal: make o(t), L(t) and y(t) step by step, as the pictures need it.
-            feed: free running or scheduled sampling in place of teacher forcing; literal only.
+            feed: free running or scheduled sampling in place of teacher forcing.
             detach_every: truncated back-propagation, as for ``unroll``.
         """
-        steps = len(targets) if isinstance(targets, list | tuple) else targets.shape[0]
-        if mask is not None and tuple(mask.shape[:1]) != (steps,):
-            raise ShapeError(f"loss: a mask of shape {tuple(mask.shape)} for {steps} steps")
-        if literal or feed is not None:
-            return self._literal_loss(inputs, targets, state, mask, feed, detach_every)
-        xs = inputs if self.embed is None else self.embed(inputs)
-        ys, state = unroll(self.cell, xs, state, detach_every=detach_every)
-        outputs = ys if self.readout is None else self.readout(ys)
-        if mask is None:
-            return self.step_loss(outputs, targets, reduction="sum"), state
-        return _masked_sum(self.step_loss(outputs, targets, reduction="none"), mask), state
+        targets = targets if hasattr(targets, "shape") else as_array(targets)
+        if len(targets.shape) < 2:
+            raise ShapeError(
+                f"loss: targets are (T, N, ...), these have shape {tuple(targets.shape)}"
+            )
+        steps, batch = targets.shape[:2]
+        if mask is not None:
+            mask = to_numpy(as_array(mask.data if isinstance(mask, Tensor) else mask))
+            targets = _counted(targets, mask)
+        state = self.init_state(batch) if state is None else state
+        if literal:
+            losses, state = unroll(
+                _LossSteps(self, mask, feed),
+                Pair(inputs, targets),
+                state,
+                detach_every=detach_every,
+            )
+            return total(losses), state
+        length = steps if inputs is None else None
+        if feed is not None:  # what is read depends on what was put out: step by step
+            outputs, state = unroll(
+                _Steps(self), inputs, state, length=length, feed=feed, detach_every=detach_every
+            )
+        else:
+            xs = inputs if self.embed is None else self.embed(inputs)
+            ys, state = unroll(self.cell, xs, state, length=length, detach_every=detach_every)
+            outputs = ys if self.readout is None else self.readout(ys)
+        return _sum_of_losses(self.step_loss, outputs, targets, mask), state
 
-    def _literal_loss(
-        self, inputs: Any, targets: Any, state: Any, mask: Any, feed: Feed | None, every: int | None
-    ) -> tuple[Tensor, Any]:
-        losses, state = unroll(
-            _LossSteps(self, mask, feed),
-            Pair(inputs, targets),
-            self.init_state(_batch(targets)) if state is None else state,
-            detach_every=every,
-        )
-        return total(losses), state
+
+def mixed_loss(
+    model: SequenceModel,
+    inputs: Any,
+    targets: Any,
+    feed: Feed,
+    share: float = 0.5,
+    mask: Any = None,
+) -> Tensor:
+    """(1 - share) times the teacher-forced loss plus share times the loss of the model that is fed.
+
+    The way to train a model that is later to run freely (book, section 10.2.1): with
+    ``FreeRunning(choose, after)`` the targets are predicted several steps ahead, through the path
+    from output to input, along which the gradient flows unless ``choose`` stops it.
+
+    Args:
+        model: the model.
+        inputs: (T, N, ...); of them ``feed`` may read but a few.
+        targets: (T, N, ...).
+        feed: FreeRunning, ScheduledSampling ...
+        share: of the second loss, in [0, 1].
+        mask: as for ``SequenceModel.loss``; for both.
+    """
+    if not 0 <= share <= 1:
+        raise ConfigError(f"mixed_loss: share lies in [0, 1], not {share}")
+    forced, _ = model.loss(inputs, targets, mask=mask, literal=False)
+    fed, _ = model.loss(inputs, targets, mask=mask, literal=False, feed=feed)
+    return add(mul(forced, 1 - share), mul(fed, share))
 
 
 class _Steps:
@@ -152,32 +191,31 @@ class _LossSteps:
             x = label(x, "x") if getattr(x, "label", None) is None else x
         o, state = self.model.step(x, state)
         self.last = o = label(o, "o") if getattr(o, "label", None) is None else o
-        if self.mask is None:
-            loss = self.model.step_loss(o, pair.y, reduction="sum")
-        else:
-            losses = self.model.step_loss(o, pair.y, reduction="none")
-            loss = _masked_sum(losses, self.mask[_time() - 1])
+        mask = None if self.mask is None else self.mask[self.count]
+        loss = _sum_of_losses(self.model.step_loss, o, pair.y, mask)
         self.count += 1
         return label(loss, "L"), state
 
 
-def _time() -> int:
-    here = current_scope.get()
-    assert here is not None
-    while here.index is None:
-        assert here.parent is not None
-        here = here.parent
-    return here.index
+def _counted(targets: Any, mask: np.ndarray) -> Any:
+    """The targets with 0 where the loss does not count: what stands there may be no target."""
+    if mask.dtype.kind != "b" or mask.shape != tuple(targets.shape[: mask.ndim]):
+        raise ShapeError(
+            f"loss: a mask is booleans of the leading axes of the targets, of shape "
+            f"{tuple(targets.shape)}; this one is {mask.dtype} of shape {mask.shape}"
+        )
+    return where(_like(mask, targets, namespace(raw(targets)).bool_), targets, 0)
 
 
-def _masked_sum(losses: Any, mask: Any) -> Any:
+def _sum_of_losses(loss: Callable[..., Any], outputs: Any, targets: Any, mask: Any) -> Any:
     """The sum of the losses that count; a mask over fewer axes holds for all of the others."""
-    mask = as_array(mask).astype(losses.dtype)
-    return total(losses * mask.reshape(mask.shape + (1,) * (losses.ndim - mask.ndim)))
+    if mask is None:
+        return loss(outputs, targets, reduction="sum")
+    losses = loss(outputs, targets, reduction="none")
+    return total(losses * _like(mask, losses, losses.dtype))
 
 
-def _batch(targets: Any) -> int:
-    array = targets if hasattr(targets, "shape") else as_array(targets)
-    if len(array.shape) < 2:
-        raise ShapeError(f"loss: targets are (T, N, ...), these have shape {tuple(array.shape)}")
-    return array.shape[1]
+def _like(mask: np.ndarray, values: Any, dtype: Any) -> Any:
+    """The mask in the array library of the values, with axes of length 1 added at its end."""
+    mask = mask.reshape(mask.shape + (1,) * (len(values.shape) - mask.ndim))
+    return namespace(raw(values)).asarray(mask, dtype)

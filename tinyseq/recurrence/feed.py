@@ -1,12 +1,12 @@
 """Feeds: what a step is given to read, as a function of the given input and of the last output.
 
-    unroll(cell, xs)                                        # teacher forcing: the given input
-    unroll(cell, xs, feed=FreeRunning(choose))              # only x(1) is given, then choose(o(t-1))
-    unroll(cell, xs, feed=ScheduledSampling(0.7, choose))   # a coin for every token
+    unroll(cell, xs)                                       # teacher forcing: the given input
+    unroll(cell, xs, feed=FreeRunning(choose))             # only x(1) is given, then choose(o(t-1))
+    unroll(cell, xs, feed=ScheduledSampling(0.7, choose))  # a coin for every token
 
-``choose`` turns an output into an input: ``argmax``, ``sampler(rng)``, the identity for real values,
-or anything else. The given inputs of a model that reads its own outputs are the targets moved one
-step back: x(t) = y(t-1).
+``choose`` turns an output into an input: ``argmax``, ``sampler(rng)``, the identity for real
+values, or anything else. The given inputs of a model that reads its own outputs are the targets
+moved one step back: x(t) = y(t-1).
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tinyseq.autograd.primitive import place
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import Array, namespace, to_numpy
-from tinyseq.errors import ConfigError
+from tinyseq.errors import ConfigError, ShapeError
 from tinyseq.ops import where
 from tinyseq.random import Seed, generator
 
@@ -58,7 +59,7 @@ class FreeRunning:
 
 
 class ScheduledSampling:
-    """For every sequence and step a coin: the given input with probability epsilon, else the model's.
+    """For every sequence and step a coin: the given input with probability epsilon, or the model's.
 
     Bengio et al. 2015 (arXiv:1506.03099), section 2.4. No gradient flows through what was chosen.
     epsilon = 1 is teacher forcing, epsilon = 0 is free running. It is no consistent estimator of
@@ -83,6 +84,11 @@ class ScheduledSampling:
         chosen = self.choose(output)
         chosen = chosen.detach() if isinstance(chosen, Tensor) else chosen
         array = given.data if isinstance(given, Tensor) else given
+        if array.shape != chosen.shape:
+            raise ShapeError(
+                f"ScheduledSampling{place()}: choose gave an array of shape {chosen.shape} for a "
+                f"given input of shape {array.shape}"
+            )
         keep = self.rng.random(array.shape[:1]) < self.epsilon
         mask = namespace(array).asarray(keep.reshape((-1,) + (1,) * (array.ndim - 1)))
         return where(mask, given, chosen)
@@ -118,13 +124,16 @@ def sampler(seed: Seed = None, temperature: float = 1.0) -> Choose:
     The numbers are drawn on the host, so that NumPy and CuPy choose the same tokens.
     """
     if temperature <= 0:
-        raise ConfigError(f"sampler: the temperature is positive, not {temperature}; for 0 use argmax")
+        raise ConfigError(
+            f"sampler: the temperature is positive, not {temperature}; for 0 use argmax"
+        )
     rng = generator(seed)
 
     def choose(logits: Any) -> Array:
         array = logits.data if isinstance(logits, Tensor) else logits
         scores = to_numpy(array).astype(np.float64) / temperature
-        scores += rng.gumbel(size=scores.shape)  # the largest of log p + Gumbel noise is a draw of p
+        # the largest of log p + Gumbel noise is a draw from p
+        scores += rng.gumbel(size=scores.shape)
         return namespace(array).asarray(scores.argmax(-1))
 
     return choose

@@ -14,7 +14,7 @@ from tinyseq.autograd.node import scope
 from tinyseq.autograd.tensor import Tensor, tensor
 from tinyseq.backend import as_array, namespace
 from tinyseq.errors import ConfigError
-from tinyseq.recurrence.unroll import Step, checked_step, steps_of
+from tinyseq.recurrence.unroll import Step, batch_size, checked_step, initial_state, steps_of
 
 
 def truncated_bptt(
@@ -27,15 +27,15 @@ def truncated_bptt(
 ) -> tuple[float, Any]:
     """Every k1 steps, carry the losses of these k1 steps back over the last k2 steps.
 
-    Adds to ``.grad`` of the leaves the sum of d L(t) / d theta through step s, over the pairs (t, s)
-    with s > e - k2, where e is the end of the k1 steps that t belongs to (Williams and Peng 1990).
-    k2 >= T is full back-propagation; k1 = k2 is ``unroll(..., detach_every=k1)``. Only the last k2
-    steps are kept in memory.
+    Adds to ``.grad`` of the leaves the sum of d L(t) / d theta through step s, over the pairs
+    (t, s) with s > e - k2, where e is the end of the k1 steps that t belongs to (Williams and Peng
+    1990). k2 >= T is full back-propagation; k1 = k2 is ``unroll(..., detach_every=k1)``. Only the
+    last k2 steps are kept in memory.
 
     Args:
         cell: one step, ``cell(x, state) -> (y, state)``.
         inputs: (T, N, ...), a structure of such arrays, or a list of T inputs of a step.
-        state: the initial state; no gradient reaches it.
+        state: the initial state, to which no gradient goes; None asks ``cell.init_state(batch)``.
         loss: ``loss(t, y)``, the loss L(t) of the output at time t = 1 ... T, of one element.
         k1: after how many steps to go back.
         k2: over how many steps to go back.
@@ -49,6 +49,8 @@ def truncated_bptt(
     if k1 < 1 or k2 < k1:
         raise ConfigError(f"truncated_bptt: 1 <= k1 <= k2 is wanted, not k1={k1}, k2={k2}")
     xs, steps = steps_of(inputs)
+    if state is None:
+        state = initial_state(cell, batch_size(inputs, None))
     state = structure.map(_raw, state)
     kept: deque[tuple[list[Tensor], list[Tensor], Tensor]] = deque(maxlen=k2)
     total, pending = 0.0, 0
@@ -75,7 +77,7 @@ def _go_back(kept: deque[tuple[list[Tensor], list[Tensor], Tensor]], pending: in
         if back < pending and step_loss.requires_grad:
             outputs.append(step_loss)
             seeds.append(namespace(step_loss.data).ones_like(step_loss.data))
-        for value, g in zip(after, carried):  # nothing is carried into the last step
+        for value, g in zip(after, carried or [None] * len(after), strict=True):
             if g is not None and isinstance(value, Tensor) and value.requires_grad:
                 outputs.append(value)
                 seeds.append(g)

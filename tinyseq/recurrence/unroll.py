@@ -2,8 +2,8 @@
 
     outputs, state = unroll(cell, xs, state)
 
-The definition of what a recurrence computes. Works for any callable ``step(x, state) -> (y, state)``
-that Python can run, and knows nothing of modules.
+The definition of what a recurrence computes. Works for any callable that Python can run,
+``step(x, state) -> (y, state)``, and knows nothing of modules.
 
 Each step runs in a scope of its own, numbered by its time 1, 2, ... T, and x(t), the states and
 the outputs are labelled there: that is what the pictures are made of.
@@ -69,13 +69,17 @@ def unroll(
         DataError: lengths that are negative, too long, or not one for each sequence.
     """
     xs, steps = steps_of(inputs, length)
-    batch = _batch_size(inputs if not isinstance(inputs, list) else (inputs[:1] or None), state)
+    batch = batch_size(inputs, state)
     if detach_every is not None and detach_every < 1:
         raise ConfigError(f"unroll: detach_every is at least 1, not {detach_every}")
     ends = _checked_lengths(lengths, batch, steps)
     with scope("step", steps + 1 if reverse else 0):
-        state = _initial_state(cell, batch) if state is None else structure.map(_own_node, state)
-        call = (lambda name: name) if names is None else (lambda name: names.get(name, name))
+        state = initial_state(cell, batch) if state is None else structure.map(_own_node, state)
+        renamed = names or {}
+
+        def call(name: str) -> str:
+            return renamed.get(name, name)
+
         state_names = [call(name) for name in structure.names(state, "h")]
         state = _labelled(state, state_names)
     if steps == 0:
@@ -153,9 +157,9 @@ def steps_of(inputs: Any, length: int | None = None) -> tuple[list[Any], int]:
     return xs[:length], length
 
 
-def _batch_size(inputs: Any, state: Any) -> int | None:
+def batch_size(inputs: Any, state: Any) -> int | None:
     """The number of sequences: the second axis of the inputs, else the first of the state."""
-    if isinstance(inputs, list):
+    if isinstance(inputs, list) and inputs:
         first = structure.leaves(inputs[0])[0]
         return first.shape[0] if getattr(first, "ndim", 0) else None
     given = [array for array in structure.leaves(inputs) if array is not None]
@@ -167,7 +171,7 @@ def _batch_size(inputs: Any, state: Any) -> int | None:
     return None
 
 
-def _initial_state(cell: Any, batch: int | None) -> Any:
+def initial_state(cell: Any, batch: int | None) -> Any:
     if not hasattr(cell, "init_state"):
         raise ConfigError("unroll: this step has no init_state(batch): pass the initial state")
     if batch is None:
@@ -185,7 +189,9 @@ def _checked_lengths(lengths: Any, batch: int | None, steps: int) -> Any:
             f"{ends.dtype} of shape {ends.shape}"
         )
     if ends.size and (ends.min() < 0 or ends.max() > steps):
-        raise DataError(f"unroll: lengths {ends.tolist()} for {steps} steps: each must be 0 to {steps}")
+        raise DataError(
+            f"unroll: lengths {ends.tolist()} for {steps} steps: each must be 0 to {steps}"
+        )
     return ends
 
 
@@ -225,7 +231,7 @@ def _where_running(running: Any, value: Any, otherwise: Any) -> Any:
     array = value.data if isinstance(value, Tensor) else as_array(value)
     if not array.ndim or array.shape[0] != len(running):
         raise ShapeError(
-            f"unroll: with lengths, every input, state and output is (batch, ...), not {array.shape}"
+            f"unroll: with lengths, inputs, states and outputs are (batch, ...), not {array.shape}"
         )
     mask = namespace(array).asarray(running.reshape((-1,) + (1,) * (array.ndim - 1)))
     return where(mask, value, otherwise)

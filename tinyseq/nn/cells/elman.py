@@ -7,8 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinyseq import structure
 from tinyseq.autograd.primitive import place
-from tinyseq.errors import ConfigError, ShapeError
+from tinyseq.autograd.tensor import Tensor
+from tinyseq.backend import namespace
+from tinyseq.errors import ConfigError, ShapeError, StructureError
 from tinyseq.nn import init
 from tinyseq.nn.cell import Cell
 from tinyseq.nn.parameter import Parameter
@@ -33,6 +36,11 @@ class ElmanCell(Cell):
     Parameters: weight_ih (H, I) is U, weight_hh (H, H) is W, bias_ih and bias_hh (H,) are b.
     """
 
+    weight_ih: Parameter | None
+    weight_hh: Parameter
+    bias_ih: Parameter | None
+    bias_hh: Parameter | None
+
     def __init__(
         self,
         input_size: int,
@@ -48,7 +56,7 @@ class ElmanCell(Cell):
         add_gate_parameters(self, input_size, 1, bias, seed)
 
     def __call__(self, x: Any, h: Any) -> tuple[Any, Any]:
-        a = from_input(self, x) + linear(h, self.weight_hh, self.bias_hh)
+        a = from_input(self, x, h) + linear(h, self.weight_hh, self.bias_hh)
         h = ACTIVATIONS[self.nonlinearity](a)
         return h, h
 
@@ -64,7 +72,7 @@ class Forced(NamedTuple):
 
 
 class OutputState(NamedTuple):
-    """The state of a cell with output recurrence and hidden recurrence: h and what was put out."""
+    """The state of a cell with output recurrence: its hidden units, and what it put out."""
 
     h: Any
     o: Any
@@ -80,8 +88,8 @@ class OutputRecurrentCell(Cell):
     ``Forced(x, y)`` instead of x, the target y(t) is fed back in place of o(t) (figure 10.6);
     integer targets are fed back as one-hot vectors.
 
-    Shapes: x (N, I) or None if I is 0, o (N, O), h (N, H); returns (o, state). The state is o alone
-    without hidden recurrence, else ``OutputState(h, o)``.
+    Shapes: x (N, I) or None if I is 0, o (N, O), h (N, H); returns (o, OutputState(h, o)). Without
+    hidden recurrence no step reads h.
 
     Args:
         input_size: I; 0 for a cell that has no input.
@@ -104,8 +112,9 @@ class OutputRecurrentCell(Cell):
         feedback: Callable[[Any], Any] | None = None,
         seed: Seed = None,
     ) -> None:
-        self.hidden_size, self.output_size = positive("OutputRecurrentCell", hidden_size, output_size)
-        self.input_size = input_size
+        what = "OutputRecurrentCell"
+        self.hidden_size, self.output_size = positive(what, hidden_size, output_size)
+        self.input_size = checked_input_size(what, input_size)
         self.hidden_recurrence = hidden_recurrence
         self.feedback = feedback
         rng, bound = generator(seed), hidden_size**-0.5
@@ -122,32 +131,34 @@ class OutputRecurrentCell(Cell):
         self.weight_ho = weight(output_size, hidden_size, "V")
         self.bias_o = Parameter(init.zeros((output_size,)), "c")
 
-    def init_state(self, batch: int) -> Any:
+    def init_state(self, batch: int) -> OutputState:
         """Zeros: nothing has been put out yet."""
-        o = self.zeros(batch, self.output_size)
-        return OutputState(self.zeros(batch), o) if self.hidden_recurrence else o
+        return OutputState(self.zeros(batch), self.zeros(batch, self.output_size))
 
-    def __call__(self, x: Any, state: Any) -> tuple[Any, Any]:
+    def __call__(self, x: Any, state: OutputState) -> tuple[Any, OutputState]:
         x, y = x if isinstance(x, Forced) else (x, None)
-        h, fed_back = state if self.hidden_recurrence else (None, state)
+        h, fed_back = fields(state, 2)
+        check_input(x, self.input_size, h)
         a = linear(fed_back, self.weight_oh, self.bias)
         if self.input_size:
-            check_input(x, self.input_size)
             a = a + linear(x, self.weight_ih)
         if self.hidden_recurrence:
             a = a + linear(h, self.weight_hh)
         h = tanh(a)
         o = linear(h, self.weight_ho, self.bias_o)
-        if y is not None:
-            fed_back = one_hot(y, self.output_size) if y.dtype.kind in "iu" else y
-        else:
-            fed_back = o if self.feedback is None else self.feedback(o)
-        return o, OutputState(h, fed_back) if self.hidden_recurrence else fed_back
+        if y is None:
+            return o, OutputState(h, o if self.feedback is None else self.feedback(o))
+        if y.dtype.kind in "iu":
+            y = one_hot(y, self.output_size, o.dtype)
+        if y.shape != o.shape:
+            raise ShapeError(f"y(t){place()} to feed back has shape {y.shape}, o(t) has {o.shape}")
+        return o, OutputState(h, y)
 
 
 def one_hot(ids: Any, size: int, dtype: Any = np.float32) -> Any:
     """Integers (...) as unit vectors (..., size)."""
-    return take(np.eye(size, dtype=dtype), ids)
+    xp = namespace(ids.data if isinstance(ids, Tensor) else ids)
+    return take(xp.eye(size, dtype=dtype), ids)
 
 
 def positive(what: str, *sizes: int) -> tuple[int, ...]:
@@ -157,18 +168,43 @@ def positive(what: str, *sizes: int) -> tuple[int, ...]:
     return sizes
 
 
-def check_input(x: Any, size: int) -> None:
-    """Raise ShapeError if x is not (N, size)."""
+def checked_input_size(what: str, size: int) -> int:
+    """The size, if it is 0 (for no input) or a positive integer; ConfigError otherwise."""
+    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 0:
+        raise ConfigError(f"{what}: input_size is an integer, 0 or more, not {size!r}")
+    return size
+
+
+def check_input(x: Any, size: int, h: Any) -> None:
+    """Raise ShapeError if x is not (N, size), or None for a size of 0, with N as in the state h."""
+    if not hasattr(h, "shape"):
+        raise StructureError(f"the state{place()} is {structure.skeleton(h)}, not one array")
+    if x is None and not size:
+        return
+    if not size:
+        raise ShapeError(f"x(t){place()} given to a cell of input_size 0, which reads no input")
     if x is None or len(x.shape) != 2 or x.shape[1] != size:
         found = "nothing" if x is None else f"shape {tuple(x.shape)}"
         raise ShapeError(f"x(t){place()} should have shape (batch, {size}), but it has {found}")
+    if x.shape[0] != h.shape[0]:
+        raise ShapeError(
+            f"x(t){place()} has a batch of {x.shape[0]}, but the state has shape {tuple(h.shape)}"
+        )
+
+
+def fields(state: Any, count: int) -> Any:
+    """The state, if it is a tuple of that many arrays; StructureError otherwise."""
+    if not isinstance(state, tuple) or len(state) != count:
+        raise StructureError(
+            f"the state{place()} is {structure.skeleton(state)}, not {count} arrays. The cell's "
+            "init_state(batch) shows what it should look like"
+        )
+    return state
 
 
 def add_gate_parameters(cell: Any, input_size: int, gates: int, bias: bool, seed: Seed) -> None:
     """Give a cell PyTorch's parameters: the rows of all gates under each other in one matrix."""
-    if isinstance(input_size, bool) or input_size < 0:
-        raise ConfigError(f"{type(cell).__name__}: input_size is 0 or more, not {input_size}")
-    cell.input_size = input_size
+    cell.input_size = checked_input_size(type(cell).__name__, input_size)
     rng, bound = generator(seed), cell.hidden_size**-0.5
     rows = gates * cell.hidden_size
     cell.weight_ih = None
@@ -179,11 +215,9 @@ def add_gate_parameters(cell: Any, input_size: int, gates: int, bias: bool, seed
     cell.bias_hh = Parameter(init.uniform((rows,), bound, rng), "b") if bias else None
 
 
-def from_input(cell: Any, x: Any) -> Any:
+def from_input(cell: Any, x: Any, h: Any) -> Any:
     """What the input contributes to the gates, U x + b_ih; b_ih alone for a cell without input."""
+    check_input(x, cell.input_size, h)
     if cell.input_size:
-        check_input(x, cell.input_size)
         return linear(x, cell.weight_ih, cell.bias_ih)
-    if x is not None:
-        raise ShapeError(f"x(t){place()} given to a cell of input_size 0, which reads no input")
     return 0.0 if cell.bias_ih is None else expand_dims(cell.bias_ih, 0)

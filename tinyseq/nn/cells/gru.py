@@ -7,6 +7,7 @@ from typing import Any
 from tinyseq.errors import ConfigError
 from tinyseq.nn.cell import Cell
 from tinyseq.nn.cells.elman import add_gate_parameters, from_input, positive
+from tinyseq.nn.parameter import Parameter
 from tinyseq.ops import linear, sigmoid, split, tanh
 from tinyseq.random import Seed
 
@@ -40,6 +41,11 @@ class GRUCell(Cell):
     bias_ih and bias_hh (3H,) are b.
     """
 
+    weight_ih: Parameter | None
+    weight_hh: Parameter
+    bias_ih: Parameter | None
+    bias_hh: Parameter | None
+
     def __init__(
         self,
         input_size: int,
@@ -61,12 +67,12 @@ class GRUCell(Cell):
         self.reset, self.update, self.candidate = reset, update, candidate
         add_gate_parameters(self, input_size, 3, bias, seed)
 
-    def _parts_of_input(self, x: Any) -> Any:
-        a = from_input(self, x)
+    def _parts_of_input(self, x: Any, h: Any) -> Any:
+        a = from_input(self, x, h)
         return split(a, 3, -1) if hasattr(a, "shape") else (a, a, a)
 
     def __call__(self, x: Any, h: Any) -> tuple[Any, Any]:
-        xr, xz, xn = self._parts_of_input(x)
+        xr, xz, xn = self._parts_of_input(x, h)
         if self.reset == "after":
             hr, hz, hn = split(linear(h, self.weight_hh, self.bias_hh), 3, -1)
             r = sigmoid(xr + hr)

@@ -9,7 +9,8 @@ import numpy as np
 from tinyseq.errors import ConfigError
 from tinyseq.nn import init
 from tinyseq.nn.cell import Cell
-from tinyseq.nn.cells.elman import add_gate_parameters, from_input, positive
+from tinyseq.nn.cells.elman import add_gate_parameters, fields, from_input, positive
+from tinyseq.nn.parameter import Parameter
 from tinyseq.ops import linear, sigmoid, split, tanh
 from tinyseq.random import Seed, generator
 
@@ -46,6 +47,11 @@ class LSTMCell(Cell):
     bias_ih and bias_hh (4H,) are b.
     """
 
+    weight_ih: Parameter | None
+    weight_hh: Parameter
+    bias_ih: Parameter | None
+    bias_hh: Parameter | None
+
     def __init__(
         self,
         input_size: int,
@@ -67,7 +73,7 @@ class LSTMCell(Cell):
 
     def _set_forget_bias(self, value: float | str, longest: int | None, rng: Any) -> None:
         """Of the two biases that add up, one takes the value and the other becomes zero."""
-        if self.bias_ih is None:
+        if self.bias_ih is None or self.bias_hh is None:
             raise ConfigError("LSTMCell: forget_bias without biases")
         bias, other = self.bias_ih.data.copy(), self.bias_hh.data.copy()
         rows = np.split(np.arange(4 * self.hidden_size), 4)
@@ -89,8 +95,8 @@ class LSTMCell(Cell):
         return LSTMState(self.zeros(batch), self.zeros(batch))
 
     def __call__(self, x: Any, state: LSTMState) -> tuple[Any, LSTMState]:
-        h, c = state
-        a = from_input(self, x) + linear(h, self.weight_hh, self.bias_hh)
+        h, c = fields(state, 2)
+        a = from_input(self, x, h) + linear(h, self.weight_hh, self.bias_hh)
         i, f, g, o = split(a, 4, -1)
         squash = tanh if self.candidate == "tanh" else sigmoid
         c = sigmoid(f) * c + sigmoid(i) * squash(g)
