@@ -1,6 +1,6 @@
 """Checking derivatives against central differences.
 
-    check_grads(f, (x, w))        # silent if all is right, a GradientError that tells where if not
+check_grads(f, (x, w))        # silent if all is right, a GradientError that tells where if not
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ def check_grads(
     points = [_in_float64(arg) for arg in (args if isinstance(args, list | tuple) else [args])]
     if not any(differentiable(as_input(point)) for point in points):
         raise ConfigError("check_grads: no argument is an array of floating-point numbers")
+    tensors_of(f(*map(as_input, points)))
     _Check(modes, rtol, atol, step).run(f, points, order, "")
 
 
@@ -129,9 +130,7 @@ class _Check:
         above, below = _values(f, moved(h)), _values(f, moved(-h))
         return [(a - b) / (2 * h) for a, b in zip(above, below, strict=True)]
 
-    def compare(
-        self, mode: str, name: str, i: int, where: str, expected: Any, found: Any
-    ) -> None:
+    def compare(self, mode: str, name: str, i: int, where: str, expected: Any, found: Any) -> None:
         if not abs(found - expected) <= self.atol + self.rtol * abs(expected):
             raise GradientError(
                 f"check_grads: {mode} mode{f' over {name}' if name else ''}, by argument {i}, "
@@ -162,7 +161,7 @@ def _reverse(f: Callable[..., Any], us: list[Any]) -> Callable[..., Any]:
     """The function x -> J^T u, which can be differentiated again."""
 
     def gradients(*inputs: Any) -> list[Any]:
-        outputs = tensors_of(f(*inputs))
+        outputs = tensors_of(f(*inputs), constant=True)
         seeds = [namespace(y.data).asarray(u) for y, u in zip(outputs, us, strict=True)]
         return [g for g in pull_back(outputs, inputs, seeds, record=True) if g is not None]
 
@@ -177,6 +176,6 @@ def _forward(f: Callable[..., Any], vs: list[Any]) -> Callable[..., Any]:
             None if v is None else namespace(x.data).asarray(v)
             for x, v in zip(inputs, vs, strict=True)
         ]
-        return push(tensors_of(f(*inputs)), inputs, vectors, record=True)
+        return push(tensors_of(f(*inputs), constant=True), inputs, vectors, record=True)
 
     return tangents

@@ -216,8 +216,11 @@ def differentiable(value: Any) -> bool:
     return isinstance(value, Tensor) and value.requires_grad
 
 
-def tensors_of(result: Any) -> list[Tensor]:
-    """What a function returned as a list of Tensors, of which one at least has a derivative."""
+def tensors_of(result: Any, constant: bool = False) -> list[Tensor]:
+    """What a function returned as a list of Tensors; one at least has a derivative.
+
+    Unless ``constant`` says that none need have.
+    """
     results = list(result) if _is_list(result) else [result]
     for value in results:
         if not isinstance(value, Tensor):
@@ -225,7 +228,7 @@ def tensors_of(result: Any) -> list[Tensor]:
                 f"the function returned {type(value).__name__}, not a Tensor: was it computed with "
                 "NumPy's functions, or from .data? Those of tinyseq.ops give Tensors for Tensors."
             )
-    if not any(value.requires_grad for value in results):
+    if not constant and not any(value.requires_grad for value in results):
         raise GraphError(
             "the function's output depends on nothing that is differentiated: does it use its "
             "arguments, and not under no_grad() or detached?"

@@ -188,7 +188,7 @@ def _function_of_two(primitive: Primitive, fast: Callable[[Any, Any], Array]) ->
             else:
                 z = compute(common_namespace((x, y)), x, y)
         except Exception as error:
-            raise explained(error, primitive, (a, b)) from None
+            raise explained(error, primitive.name, (a, b)) from None
         if recording.get() is not True or type(z) is not ndarray:
             return recorded(primitive, z, (x, y), (left, right))
         left_grad = left is not None and left.requires_grad
@@ -199,7 +199,11 @@ def _function_of_two(primitive: Primitive, fast: Callable[[Any, Any], Array]) ->
             if saves_nothing:
                 saved = None
             else:
-                saved = (x, y) if saves_inputs else (x if right_grad else None, y if left_grad else None)
+                saved = (
+                    (x, y)
+                    if saves_inputs
+                    else (x if right_grad else None, y if left_grad else None)
+                )
         else:
             return recorded(primitive, z, (x, y), (left, right))
         return Tensor(z, Node(primitive, (left, right), saved, None, z.shape, z.dtype, True))

@@ -149,6 +149,16 @@ def operand(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else constant(value)
 
 
+def array_like(value: Any, name: str) -> Any:
+    """What the operation of this name is given, as an array or a Tensor."""
+    if hasattr(value, "shape"):
+        return value
+    try:
+        return as_array(value)
+    except TinyseqError as error:
+        raise explained(error, name, (value,)) from None
+
+
 def recorded(
     primitive: Primitive,
     output: Array,
@@ -252,6 +262,11 @@ def place() -> str:
     return f" {text}" if text.startswith("at step") else f" in {text}"
 
 
+def shape_error(name: str, text: str) -> ShapeError:
+    """A ShapeError that says in which operation, and where."""
+    return ShapeError(f"{name}{place()}: {text}")
+
+
 def explained(error: Exception, name: str, args: Sequence[Any]) -> Exception:
     """The error of an array library, told with the operation, the inputs' shapes and the place."""
     start = f"{name}{place()}: "
@@ -266,6 +281,15 @@ def explained(error: Exception, name: str, args: Sequence[Any]) -> Exception:
     kind = DTypeError if isinstance(error, TypeError) else ShapeError
     inputs = ", ".join(describe(arg) for arg in args)
     return kind(f"{start}{error} (inputs: {inputs})")
+
+
+@contextmanager
+def explaining(name: str, *args: Any) -> Iterator[None]:
+    """What goes wrong inside is told as an error of the operation of this name."""
+    try:
+        yield
+    except Exception as error:
+        raise explained(error, name, args) from None
 
 
 def check_finite(values: Array, what: Callable[[], str], arrays: Sequence[Any] = ()) -> None:

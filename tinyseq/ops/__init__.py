@@ -18,7 +18,6 @@ from tinyseq.ops.elementwise import (
     pow,
     relu,
     sigmoid,
-    sign,
     sin,
     softplus,
     sqrt,
@@ -67,7 +66,7 @@ __all__ = [
     "div", "einsum", "exp", "expand", "expand_dims", "expm1", "flip", "getitem", "identity",
     "linear", "log", "log1p", "log_softmax", "logsumexp", "matmul", "max", "maximum", "mean",
     "min", "minimum", "moveaxis", "mul", "neg", "outer", "pad", "pow", "prod", "relu", "reshape",
-    "roll", "scatter_add", "sigmoid", "sign", "sin", "softmax", "softplus", "split", "sqrt",
+    "roll", "scatter_add", "sigmoid", "sin", "softmax", "softplus", "split", "sqrt",
     "squeeze", "stack", "std", "sub", "sum", "swapaxes", "take", "take_along_axis", "tanh", "tile",
     "transpose", "unbind", "var", "where",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.autograd.kinds import Op, binary, linear_map, unary
-from tinyseq.autograd.primitive import Primitive
+from tinyseq.autograd.primitive import Primitive, array_like, explaining
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import as_array, common_namespace, namespace
 
@@ -48,7 +48,7 @@ div = binary(
     forward="divide",
     doc="a / b.",
 )
-neg = linear_map("neg", lambda xp, a: -a, transpose=lambda g, shape: -g, doc="-a.")
+neg = linear_map("neg", lambda xp, a: -a, transpose=lambda g, shape: -g, doc="Minus a.")
 
 
 def _power_slope(a: Any, b: Any) -> Any:
@@ -160,9 +160,11 @@ minimum = binary(
 
 def clip(a: Any, low: Any = None, high: Any = None) -> Any:
     """``a`` limited to [low, high]; the slope by ``a`` is 1 inside and on the border, else 0."""
-    if low is not None:
-        a = where(raw(a) < raw(low), low, a)
-    return a if high is None else where(raw(a) > raw(high), high, a)
+    with explaining("clip", a, low, high):
+        a = array_like(a, "clip")
+        if low is not None:
+            a = where(raw(a) < raw(low), low, a)
+        return a if high is None else where(raw(a) > raw(high), high, a)
 
 
 # -- choice ---------------------------------------------------------------------------------------

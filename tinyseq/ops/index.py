@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from tinyseq.autograd.kinds import Op, linear_map
-from tinyseq.autograd.primitive import Primitive, place
+from tinyseq.autograd.primitive import Primitive, array_like, explaining, place, shape_error
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import as_array, check_index, is_cupy, namespace
 from tinyseq.backend import scatter_add as _add_at
-from tinyseq.errors import DTypeError, ShapeError
+from tinyseq.errors import DTypeError
 from tinyseq.ops.elementwise import raw
 
 Index = Any
@@ -157,10 +157,10 @@ def take(a: Any, indices: Any, axis: int = 0) -> Any:
         indices: integers in [-K, K), of any shape; they replace the axis.
         axis: the axis.
     """
-    a = a if hasattr(a, "shape") else as_array(a)
+    a = array_like(a, "take")
     ndim = len(a.shape)
     if not -ndim <= axis < ndim:
-        raise ShapeError(f"take{place()}: axis {axis} of an array of {ndim} dimensions")
+        raise shape_error("take", f"axis {axis} of an array of {ndim} dimensions")
     indices = _integers(indices, a.shape[axis], "take")
     return _take(a, indices, axis=axis % ndim)
 
@@ -182,18 +182,19 @@ def take_along_axis(a: Any, indices: Any, axis: int = -1) -> Any:
         indices: integers, of a's number of dimensions, equal to a's shape but for ``axis``.
         axis: the axis along which to choose.
     """
-    a = a if hasattr(a, "shape") else as_array(a)
+    a = array_like(a, "take_along_axis")
     shape = tuple(a.shape)
     if not -len(shape) <= axis < len(shape):
-        raise ShapeError(f"take_along_axis{place()}: axis {axis} of {len(shape)} dimensions")
+        raise shape_error("take_along_axis", f"axis {axis} of {len(shape)} dimensions")
     axis = axis % len(shape)
     indices = _integers(indices, shape[axis], "take_along_axis")
     if indices.ndim != len(shape) or any(
         n != m for k, (n, m) in enumerate(zip(shape, indices.shape, strict=True)) if k != axis
     ):
-        raise ShapeError(
-            f"take_along_axis{place()}: indices of shape {indices.shape} for an array of shape "
-            f"{shape}: all but axis {axis} must agree"
+        raise shape_error(
+            "take_along_axis",
+            f"indices of shape {indices.shape} for an array of shape "
+            f"{shape}: all but axis {axis} must agree",
         )
     return _take_along(a, indices, axis=axis)
 
@@ -232,11 +233,10 @@ def scatter_add(a: Any, index: Index, values: Any) -> Any:
     array = as_array(raw(a))
     if is_cupy(array) and not _is_basic(index):
         _check(index, array.shape, "scatter_add")
-    given, wanted = as_array(raw(values)).shape, getitem(array, index).shape
+    with explaining("scatter_add", a, values):
+        given, wanted = as_array(raw(values)).shape, getitem(array, index).shape
     if given != wanted:
-        raise ShapeError(
-            f"scatter_add{place()}: values of shape {given} for places of shape {wanted}"
-        )
+        raise shape_error("scatter_add", f"values of shape {given} for places of shape {wanted}")
     if array.dtype.kind != "f" and as_array(raw(values)).dtype.kind == "f":
         raise DTypeError(f"scatter_add{place()}: fractions do not fit into {array.dtype}")
     return _scatter_add(a if isinstance(a, Tensor) else array, values, index=index)

@@ -6,9 +6,9 @@ from math import prod as _product
 from typing import Any
 
 from tinyseq.autograd.kinds import bilinear
-from tinyseq.autograd.primitive import Primitive, place
+from tinyseq.autograd.primitive import Primitive, array_like, explaining, shape_error
 from tinyseq.autograd.tensor import Tensor
-from tinyseq.backend import as_array, namespace
+from tinyseq.backend import namespace
 from tinyseq.errors import ShapeError
 from tinyseq.ops.elementwise import raw
 from tinyseq.ops.shape import broadcast_to, expand_dims, reshape, swapaxes
@@ -150,9 +150,11 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
 
 def outer(a: Any, b: Any) -> Any:
     """The outer product over the last axes: (..., M), (..., N) -> (..., M, N)."""
+    a, b = array_like(a, "outer"), array_like(b, "outer")
     if not raw(a).ndim or not raw(b).ndim:
-        raise ShapeError(f"outer{place()}: vectors are wanted, a number is none")
-    return matmul(expand_dims(a, -1), expand_dims(b, -2))
+        raise shape_error("outer", "vectors are wanted, a number is none")
+    with explaining("outer", a, b):
+        return matmul(expand_dims(a, -1), expand_dims(b, -2))
 
 
 # -- einsum ---------------------------------------------------------------------------------------
@@ -217,8 +219,8 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     left, arrow, output = subscripts.replace(" ", "").partition("->")
     inputs = left.split(",")
     if len(inputs) != len(operands):
-        raise ShapeError(
-            f"einsum: {subscripts!r} names {len(inputs)} operands, {len(operands)} are given"
+        raise shape_error(
+            "einsum", f"{subscripts!r} names {len(inputs)} operands, {len(operands)} are given"
         )
     letters = left.replace(",", "").replace("...", "")
     if not arrow:
@@ -230,19 +232,20 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     most = max([n for n, term in zip(extra, inputs, strict=True) if "..." in term], default=0)
     for k, (term, n, operand) in enumerate(zip(inputs, extra, operands, strict=True)):
         if n < 0 or (n and "..." not in term):
-            raise ShapeError(f"einsum: {term!r} does not fit the shape {tuple(operand.shape)}")
+            raise shape_error("einsum", f"{term!r} does not fit the shape {tuple(operand.shape)}")
         inputs[k] = term.replace("...", "".join(spare[most - n : most]))
         if len(set(inputs[k])) < len(inputs[k]):
-            raise ShapeError(
-                f"einsum: {term!r} has a letter twice. Take the diagonal of that operand first."
+            raise shape_error(
+                "einsum", f"{term!r} has a letter twice. Take the diagonal of that operand first."
             )
     output = output.replace("...", "".join(spare[:most]))
     lengths: dict[str, int] = {}
     for term, operand in zip(inputs, operands, strict=True):
         for letter, n in zip(term, operand.shape, strict=True):
             if letter in letters and lengths.setdefault(letter, n) != n:
-                raise ShapeError(
-                    f"einsum: {letter!r} of {subscripts!r} has length {lengths[letter]} in one "
-                    f"operand and {n} in another (shapes {[tuple(a.shape) for a in operands]})"
+                raise shape_error(
+                    "einsum",
+                    f"{letter!r} of {subscripts!r} has length {lengths[letter]} in one "
+                    f"operand and {n} in another (shapes {[tuple(a.shape) for a in operands]})",
                 )
     return _einsum(*operands, inputs=tuple(inputs), output=output)

@@ -10,10 +10,9 @@ from math import prod as _product
 from typing import Any
 
 from tinyseq.autograd.kinds import Op, linear_map
-from tinyseq.autograd.primitive import Primitive
+from tinyseq.autograd.primitive import Primitive, array_like, shape_error
 from tinyseq.autograd.tensor import Tensor
-from tinyseq.backend import as_array, namespace
-from tinyseq.errors import ShapeError
+from tinyseq.backend import namespace
 from tinyseq.ops.elementwise import exp, raw, sqrt, where
 from tinyseq.ops.shape import broadcast_to, concatenate, flip, moveaxis, reshape, transpose
 
@@ -26,7 +25,7 @@ def _axes(axis: Axis, ndim: int, what: str) -> tuple[int, ...]:
         return tuple(range(ndim))
     wanted = tuple(axis) if isinstance(axis, tuple | list) else (int(axis),)
     if any(not -ndim <= k < ndim for k in wanted) or len({k % ndim for k in wanted}) < len(wanted):
-        raise ShapeError(f"{what}: axis {axis} of an array of {ndim} dimensions")
+        raise shape_error(what, f"axis {axis} of an array of {ndim} dimensions")
     return tuple(sorted(k % ndim for k in wanted))
 
 
@@ -48,10 +47,6 @@ def _spread(g: Any, shape: tuple[int, ...], axis: tuple[int, ...], keepdims: boo
     return broadcast_to(g, shape)
 
 
-def _array(a: Any) -> Any:
-    return a if hasattr(a, "shape") else as_array(a)
-
-
 # -- sums -----------------------------------------------------------------------------------------
 
 _sum = linear_map("sum", lambda xp, a, axis, keepdims: a.sum(axis, keepdims=keepdims), _spread)
@@ -59,32 +54,36 @@ _sum = linear_map("sum", lambda xp, a, axis, keepdims: a.sum(axis, keepdims=keep
 
 def sum(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The sum over the axes."""
-    a = _array(a)
+    a = array_like(a, "sum")
     return _sum(a, **_prepare("sum")(a, axis, keepdims))
 
 
 def mean(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The mean over the axes; refuses to average nothing."""
-    a = _array(a)
+    a = array_like(a, "mean")
     count = _product(a.shape[k] for k in _axes(axis, len(a.shape), "mean"))
     if not count:
-        raise ShapeError(f"mean: no elements to average in an array of shape {tuple(a.shape)}")
+        raise shape_error("mean", f"no elements to average in an array of shape {tuple(a.shape)}")
     return sum(a, axis, keepdims) * (1 / count)
 
 
 def var(a: Any, axis: Axis = None, keepdims: bool = False, correction: int = 1) -> Any:
     """The variance  sum (a - mean)^2 / (n - correction);  correction 1 as in PyTorch."""
-    a = _array(a)
-    count = _product(a.shape[k] for k in _axes(axis, len(a.shape), "var"))
+    return _variance("var", a, axis, keepdims, correction)
+
+
+def _variance(what: str, a: Any, axis: Axis, keepdims: bool, correction: int) -> Any:
+    a = array_like(a, what)
+    count = _product(a.shape[k] for k in _axes(axis, len(a.shape), what))
     if count <= correction:
-        raise ShapeError(f"var: {count} elements are too few for a correction of {correction}")
+        raise shape_error(what, f"{count} elements are too few for a correction of {correction}")
     centred = a - mean(a, axis, keepdims=True)
     return sum(centred * centred, axis, keepdims) * (1 / (count - correction))
 
 
 def std(a: Any, axis: Axis = None, keepdims: bool = False, correction: int = 1) -> Any:
     """The standard deviation, the square root of ``var``; where it is 0, so is its gradient."""
-    squared = var(a, axis, keepdims, correction)
+    squared = _variance("std", a, axis, keepdims, correction)
     still = raw(squared) == 0
     return where(still, 0.0, sqrt(where(still, 1.0, squared)))
 
@@ -132,10 +131,10 @@ def min(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 def _of_some(primitive: Primitive, a: Any, axis: Axis, keepdims: bool) -> Any:
     """A reduction that has no value for no elements."""
-    a = _array(a)
+    a = array_like(a, primitive.name)
     params = _prepare(primitive.name)(a, axis, keepdims)
     if not _product(a.shape[k] for k in params["axis"]):
-        raise ShapeError(f"{primitive.name}: no elements in an array of shape {tuple(a.shape)}")
+        raise shape_error(primitive.name, f"no elements in an array of shape {tuple(a.shape)}")
     return primitive(a, **params)
 
 
@@ -182,7 +181,7 @@ def logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 def prod(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The product over the axes."""
-    a = _array(a)
+    a = array_like(a, "prod")
     axes = _axes(axis, len(a.shape), "prod")
     shape = tuple(a.shape)
     if not isinstance(a, Tensor):
@@ -200,18 +199,23 @@ def prod(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return reshape(flat, _kept(shape, axes) if keepdims else flat.shape[1:])
 
 
-cumsum: Op = linear_map(
+_cumsum: Op = linear_map(
     "cumsum",
     lambda xp, a, axis: xp.cumsum(a, axis),
-    transpose=lambda g, shape, axis: flip(cumsum(flip(g, axis), axis), axis),
-    prepare=lambda axis=0: {"axis": int(axis)},
-    doc="Running sums along an axis: y_k = a_1 + ... + a_k.",
+    transpose=lambda g, shape, axis: flip(_cumsum(flip(g, axis), axis=axis), axis),
 )
+
+
+def cumsum(a: Any, axis: int = 0) -> Any:
+    """Running sums along an axis: y_k = a_1 + ... + a_k."""
+    a = array_like(a, "cumsum")
+    (k,) = _axes(axis, len(a.shape), "cumsum")
+    return _cumsum(a, axis=k)
 
 
 def cumprod(a: Any, axis: int = 0) -> Any:
     """Running products along an axis: y_k = a_1 ... a_k."""
-    a = _array(a)
+    a = array_like(a, "cumprod")
     (k,) = _axes(axis, len(a.shape), "cumprod")
     if not isinstance(a, Tensor):
         return namespace(a).cumprod(a, k)

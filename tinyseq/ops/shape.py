@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate
+from operator import index
 from typing import Any
 
 import numpy as np
 
 from tinyseq.autograd.kinds import Op, linear_map
-from tinyseq.autograd.primitive import Primitive, recorded_outputs, recording
+from tinyseq.autograd.primitive import Primitive, place, recorded_outputs, recording, shape_error
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.autograd.walk import sum_to
 from tinyseq.backend import as_array, namespace
-from tinyseq.errors import ShapeError
+from tinyseq.errors import DTypeError
 
 
 def _axis(axis: int, ndim: int, what: str) -> int:
     if not -ndim <= axis < ndim:
-        raise ShapeError(f"{what}: axis {axis} of an array of {ndim} dimensions")
+        raise shape_error(what, f"axis {axis} of an array of {ndim} dimensions")
     return axis % ndim
 
 
@@ -38,13 +39,20 @@ _reshape: Op = linear_map(
 
 def reshape(a: Any, *shape: Any) -> Any:
     """The same elements in another shape; one length may be -1."""
-    return _reshape(a, shape=_lengths(shape))
+    return _reshape(a, shape=_lengths(shape, "reshape"))
 
 
-def _lengths(shape: Any) -> tuple[int, ...]:
+def _lengths(shape: Any, what: str) -> tuple[int, ...]:
     """A shape given as one sequence or as several numbers."""
-    wanted = shape[0] if len(shape) == 1 and hasattr(shape[0], "__len__") else shape
-    return tuple(map(int, wanted))
+    wanted = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape
+    return _integers(wanted, what)
+
+
+def _integers(values: Any, what: str) -> tuple[int, ...]:
+    try:
+        return tuple(index(value) for value in values)
+    except TypeError:
+        raise DTypeError(f"{what}{place()}: integers are wanted, not {values!r:.60}") from None
 
 
 def squeeze(a: Any, axis: int) -> Any:
@@ -52,7 +60,7 @@ def squeeze(a: Any, axis: int) -> Any:
     shape = list(_shape_of(a))
     k = _axis(axis, len(shape), "squeeze")
     if shape[k] != 1:
-        raise ShapeError(f"squeeze: axis {axis} of shape {tuple(shape)} has no length of 1")
+        raise shape_error("squeeze", f"axis {axis} of shape {tuple(shape)} has no length of 1")
     del shape[k]
     return _reshape(a, shape=tuple(shape))
 
@@ -78,7 +86,7 @@ def transpose(a: Any, axes: Sequence[int] | None = None) -> Any:
     ndim = len(_shape_of(a))
     order = range(ndim)[::-1] if axes is None else [_axis(k, ndim, "transpose") for k in axes]
     if sorted(order) != list(range(ndim)):
-        raise ShapeError(f"transpose: {tuple(axes or ())} is no permutation of {ndim} axes")
+        raise shape_error("transpose", f"{tuple(axes or ())} is no permutation of {ndim} axes")
     return _permute(a, axes=tuple(order))
 
 
@@ -114,11 +122,14 @@ def broadcast_to(a: Any, shape: Sequence[int]) -> Any:
 
 def expand(a: Any, *shape: Any) -> Any:
     """``broadcast_to`` in PyTorch's form: -1 keeps a length."""
-    old, new = _shape_of(a), _lengths(shape)
+    old, new = _shape_of(a), _lengths(shape, "expand")
     lead = len(new) - len(old)
-    if lead < 0 or -1 in new[:lead]:
-        raise ShapeError(f"expand: an array of shape {tuple(old)} to {new}: -1 has nothing to keep")
-    return _broadcast(a, shape=tuple(old[k - lead] if n == -1 else n for k, n in enumerate(new)))
+    wanted = tuple(old[k - lead] if n == -1 and k >= lead else n for k, n in enumerate(new))
+    if lead < 0 or any(
+        n < 0 or (k >= lead and old[k - lead] not in (1, n)) for k, n in enumerate(wanted)
+    ):
+        raise shape_error("expand", f"an array of shape {tuple(old)} to {new}")
+    return _broadcast(a, shape=wanted)
 
 
 def tile(a: Any, repeats: Sequence[int]) -> Any:
@@ -126,7 +137,9 @@ def tile(a: Any, repeats: Sequence[int]) -> Any:
 
     With fewer numbers than axes, they are for the last axes.."""
     shape = _shape_of(a)
-    reps = (1,) * (len(shape) - len(repeats)) + tuple(repeats)
+    reps = (1,) * (len(shape) - len(repeats)) + _integers(repeats, "tile")
+    if min(reps, default=0) < 0:
+        raise shape_error("tile", f"nothing is repeated {min(reps)} times")
     shape = (1,) * (len(reps) - len(shape)) + shape
     apart = tuple(n for pair in zip((1,) * len(shape), shape, strict=True) for n in pair)
     wide = tuple(n for pair in zip(reps, shape, strict=True) for n in pair)
@@ -143,7 +156,11 @@ _astype = linear_map(
 
 def astype(a: Any, dtype: Any) -> Any:
     """Converted to another dtype; to integers or booleans, no gradient flows back."""
-    if isinstance(a, Tensor) and np.dtype(dtype).kind != "f":
+    try:
+        dtype = np.dtype(dtype)
+    except TypeError as error:
+        raise DTypeError(f"astype{place()}: {error}") from None
+    if isinstance(a, Tensor) and dtype.kind != "f":
         a = a.detach()
     return _astype(a, dtype=dtype)
 
@@ -165,11 +182,17 @@ flip: Op = linear_map(
     doc="In reverse order along an axis, or along several.",
 )
 
+
+def _roll_params(shift: Any, axis: Any) -> dict[str, Any]:
+    shift, axis = _integers((shift, axis), "roll")
+    return {"shift": shift, "axis": axis}
+
+
 roll: Op = linear_map(
     "roll",
     lambda xp, a, shift, axis: xp.roll(a, shift, axis),
     transpose=lambda g, shape, shift, axis: roll(g, -shift, axis),
-    prepare=lambda shift, axis: {"shift": int(shift), "axis": int(axis)},
+    prepare=lambda shift, axis: _roll_params(shift, axis),
     doc="Moved on by ``shift`` places along an axis; what leaves at the end enters at the start.",
 )
 
@@ -181,15 +204,23 @@ def _unpad(g: Any, shape: tuple[int, ...], widths: tuple[tuple[int, int], ...]) 
 _pad = linear_map("pad", lambda xp, a, widths: xp.pad(a, widths), transpose=_unpad)
 
 
+def _pair(width: Any) -> tuple[int, int]:
+    if not isinstance(width, tuple | list) or len(width) != 2:
+        raise DTypeError(f"pad{place()}: a width is a pair (before, after), not {width!r:.60}")
+    before, after = _integers(width, "pad")
+    return before, after
+
+
 def pad(a: Any, widths: Sequence[tuple[int, int]]) -> Any:
     """Zeros around: ``widths`` gives (before, after) for every axis."""
-    pairs = tuple((int(before), int(after)) for before, after in widths)
+    pairs = tuple(_pair(width) for width in widths)
     if len(pairs) != len(_shape_of(a)) or any(n < 0 for pair in pairs for n in pair):
-        raise ShapeError(
-            f"pad: widths {pairs} for an array of shape {tuple(_shape_of(a))}: every axis wants a "
-            "pair (before, after) of numbers from 0 on"
+        raise shape_error(
+            "pad",
+            f"widths {pairs} for an array of shape {tuple(_shape_of(a))}: every axis wants a "
+            "pair (before, after) of numbers from 0 on",
         )
-    return _pad(a, widths=pairs)
+    return _pad(a, widths=pairs) if pairs else a
 
 
 # -- several arrays into one ----------------------------------------------------------------------
@@ -225,13 +256,13 @@ def concatenate(arrays: Sequence[Any], axis: int = 0) -> Any:
     """Arrays joined along an axis that they have."""
     arrays = list(arrays)
     if not arrays:
-        raise ShapeError("concatenate: an empty list")
+        raise shape_error("concatenate", "an empty list")
     shapes = tuple(_shape_of(a) for a in arrays)
     k = _axis(axis, len(shapes[0]), "concatenate")
     starts = [0]
     for shape in shapes:
         if len(shape) != len(shapes[0]):
-            raise ShapeError(f"concatenate: arrays of different dimensions, {list(shapes)}")
+            raise shape_error("concatenate", f"arrays of different dimensions, {list(shapes)}")
         starts.append(starts[-1] + shape[k])
     return _concatenate(*arrays, axis=k, starts=tuple(starts), shapes=shapes)
 
@@ -250,10 +281,10 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
     """Arrays of one shape joined along a new axis."""
     arrays = list(arrays)
     if not arrays:
-        raise ShapeError("stack: an empty list")
+        raise shape_error("stack", "an empty list")
     shapes = tuple(_shape_of(a) for a in arrays)
     if len(set(shapes)) > 1:
-        raise ShapeError(f"stack: arrays of different shapes, {sorted(set(shapes))}")
+        raise shape_error("stack", f"arrays of different shapes, {sorted(set(shapes))}")
     return _stack(*arrays, axis=_axis(axis, len(shapes[0]) + 1, "stack"), shapes=shapes)
 
 
@@ -283,10 +314,10 @@ def _split_plan(
     length = shape[k]
     if isinstance(sizes, int):
         if sizes < 1 or length % sizes:
-            raise ShapeError(f"split: an axis of length {length} has no {sizes} equal parts")
+            raise shape_error("split", f"an axis of length {length} has no {sizes} equal parts")
         sizes = (length // sizes,) * sizes
     if sum(sizes) != length or min(sizes, default=0) < 0:
-        raise ShapeError(f"split: sizes {sizes} do not make up an axis of length {length}")
+        raise shape_error("split", f"sizes {sizes} do not make up an axis of length {length}")
     index = [
         (slice(None),) * k + (slice(end - n, end),)
         for n, end in zip(sizes, accumulate(sizes), strict=True)
@@ -347,4 +378,3 @@ def unbind(a: Any, axis: int = 0) -> list[Any]:
     shapes = (array.shape[:k] + array.shape[k + 1 :],) * len(parts)
     params = {"axis": k, "outputs": len(parts), "shapes": shapes}
     return recorded_outputs(_unbind, [as_array(part) for part in parts], node, params)
-

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinyseq.autograd.primitive import Primitive
-from tinyseq.backend import as_array
-from tinyseq.errors import ShapeError
+from tinyseq.autograd.primitive import Primitive, array_like, shape_error
 from tinyseq.ops.elementwise import exp
 
 
@@ -73,7 +71,7 @@ def log_softmax(a: Any, axis: int = -1) -> Any:
 
 
 def _checked(a: Any, axis: int, what: str) -> Any:
-    a = a if hasattr(a, "shape") else as_array(a)
+    a = array_like(a, what)
     if not -len(a.shape) <= axis < len(a.shape) or not a.shape[axis]:
-        raise ShapeError(f"{what}: axis {axis} of an array of shape {tuple(a.shape)}")
+        raise shape_error(what, f"axis {axis} of an array of shape {tuple(a.shape)}")
     return a
