@@ -130,7 +130,7 @@ softplus = unary(
 
 relu = unary(
     "relu",
-    lambda y: raw(y) > 0,
+    lambda y: y > 0,
     saves="output",
     forward=lambda xp, a: xp.maximum(a, 0),
     doc="max(a, 0); the slope at 0 is 0.",
@@ -140,8 +140,7 @@ abs = unary("abs", lambda a: sign(a), saves="inputs", doc="The magnitude; the sl
 
 def _share(mine: Any, other: Any, beats: Any, holds: Any) -> Any:
     # 1 for the larger (or smaller) one, 0 for the other, a half each where they are equal.
-    a, b = raw(mine), raw(other)
-    return 0.5 * (beats(a, b).astype(a.dtype) + holds(a, b))
+    return 0.5 * (beats(mine, other).astype(mine.dtype) + holds(mine, other))
 
 
 maximum = binary(
@@ -163,8 +162,8 @@ def clip(a: Any, low: Any = None, high: Any = None) -> Any:
     with explaining("clip", a, low, high):
         a = array_like(a, "clip")
         if low is not None:
-            a = where(raw(a) < raw(low), low, a)
-        return a if high is None else where(raw(a) > raw(high), high, a)
+            a = where(a < low, low, a)
+        return a if high is None else where(a > high, high, a)
 
 
 # -- choice ---------------------------------------------------------------------------------------
@@ -172,6 +171,8 @@ def clip(a: Any, low: Any = None, high: Any = None) -> Any:
 
 def where(condition: Any, a: Any, b: Any) -> Any:
     """``a`` where the condition holds, else ``b``; the condition is not differentiated."""
+    if isinstance(condition, Tensor) and condition.node is not None:
+        return _where_of(a, b, condition)
     return _where(a, b, condition=raw(condition))
 
 
@@ -191,7 +192,26 @@ _where = Primitive(
 )
 
 
+def _where_of_pull(g: Any, node: Any, i: int) -> Any:
+    condition = node.saved[2]
+    return where(condition, g, 0.0) if i == 0 else where(condition, 0.0, g)
+
+
+_where_of = Primitive(  # with a condition that is part of the graph: for the compiler, for pictures
+    "where",
+    "choice",
+    lambda xp, a, b, condition: common_namespace((a, b, condition)).where(condition, a, b),
+    _where_of_pull,
+    lambda tangents, node: where(
+        node.saved[2], *(0.0 if tangent is None else tangent for tangent in tangents[:2])
+    ),
+    "inputs",
+)
+
+
 def sign(a: Any) -> Any:
     """-1, 0 or 1 as a raw array: constant wherever it has a derivative."""
+    if recording.get() is TRACED and isinstance(a, Tensor):
+        return (a > 0).astype(a.dtype) - (a < 0).astype(a.dtype)
     array = as_array(raw(a))
     return namespace(array).sign(array)

@@ -150,10 +150,12 @@ def _logsumexp_forward(xp: Any, a: Any, axis: tuple[int, ...], keepdims: bool) -
 
 
 def _weights(node: Any) -> Any:
-    """softmax over the axes: the derivative of logsumexp."""
-    a = node.saved[0]
-    y = _logsumexp(a, axis=node.params["axis"], keepdims=True)
-    return exp(a - where(raw(y) == -inf, 0.0, y))
+    """softmax over the axes: the derivative of logsumexp; 0 where all are -inf."""
+    a, axis = node.saved[0], node.params["axis"]
+    top = raw(a).max(axis, keepdims=True)
+    e = exp(a - where(top == -inf, 0.0, top))
+    total = e.sum(axis, keepdims=True)
+    return e / where(raw(total) == 0, 1.0, total)
 
 
 _logsumexp = Primitive(
