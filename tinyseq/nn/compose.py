@@ -14,7 +14,7 @@ from tinyseq import structure
 from tinyseq.autograd.primitive import place
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import namespace
-from tinyseq.errors import ConfigError, ShapeError
+from tinyseq.errors import ConfigError, ShapeError, StructureError
 from tinyseq.nn.cell import Cell
 from tinyseq.nn.cells.elman import fields
 from tinyseq.nn.linear import Dropout
@@ -119,6 +119,8 @@ class Clamped(Cell):
         return self.cell.init_state(batch)
 
     def __call__(self, x: Any, state: Any) -> tuple[Any, Any]:
+        if structure.is_container(state):
+            raise StructureError(f"the state{place()} is {structure.skeleton(state)}, not one array")
         array = state.data if isinstance(state, Tensor) else state
         given = None if x is None else tuple(x.shape)
         if array.shape[-1:] != self.units.shape or given != tuple(array.shape):

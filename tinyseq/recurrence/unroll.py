@@ -49,7 +49,8 @@ def unroll(
         state: the initial state. None asks ``cell.init_state(batch)``.
         length: T, where there are no inputs to tell it; otherwise how many of them to use.
         lengths: of the N sequences of a padded batch. Beyond its length a sequence's state stays as
-            it is and its outputs are zero, so the padding cannot matter.
+            it is and its outputs are zero. No bit of the outputs depends on what the padding holds
+            or how long it is; in a batch of another size BLAS may round the last bit otherwise.
         reverse: run from the last step to the first. With ``lengths``, each sequence starts at its
             own end.
         feed: decides every step's input from the given one and the last output: free running,
@@ -237,8 +238,8 @@ def _where_running(running: Any, value: Any, otherwise: Any) -> Any:
     return where(mask, value, otherwise)
 
 
-def _detached(value: Any) -> Tensor:
-    return Tensor(value.data if isinstance(value, Tensor) else value)
+def _detached(value: Any) -> Any:
+    return value.detach() if isinstance(value, Tensor) else value
 
 
 def _labelled(value: Any, names: list[str]) -> Any:
@@ -306,5 +307,7 @@ def _no_outputs(cell: Step, inputs: Any, state: Any, as_list: bool) -> Any:
 
 
 def _zeros_of_a_step(value: Any) -> Any:
+    if value is None:
+        return None
     array = value.data if isinstance(value, Tensor) else as_array(value)
     return namespace(array).zeros(array.shape[1:], array.dtype)
