@@ -245,6 +245,7 @@ def linear_map(
 def named(op: Op, primitive: Primitive, doc: str | None) -> Op:
     """The function under the primitive's name, with the primitive as an attribute."""
     op.__name__ = op.__qualname__ = primitive.name
+    op.__module__ = "tinyseq.ops"  # where pickle finds it: a module may hold one as its activation
     op.__doc__ = doc
     op.primitive = primitive  # type: ignore[attr-defined]
     return op
