@@ -1,8 +1,10 @@
 """Differentiation of a recorded graph, backwards or forwards.
 
-backward(loss)                        # fills .grad of the leaves
-grad(loss, [x, w])                    # gives the gradients, touches nothing
-push_forward([y], [x], [tangent])     # tangents of the outputs (forward mode)
+    backward(loss)                        # fills .grad of the leaves
+    grad(loss, [x, w])                    # gives the gradients, touches nothing
+    push_forward([y], [x], [tangent])     # tangents of the outputs (forward mode)
+
+Results are raw arrays, or Tensors where the pass was recorded (``create_graph=True``).
 """
 
 from __future__ import annotations

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 next_order = count(1).__next__
 
+# True: record (the usual case, tested first); False: no_grad; CHECKED: record, and look for NaN;
+# TRACED: record for the compiler, constants and comparisons too, and let nothing look at a value.
+CHECKED = "checked"
+TRACED = "traced"
+recording: ContextVar[bool | str] = ContextVar("tinyseq_recording", default=True)
+
 
 class Scope:
     """A module call (``index`` is None) or one step of a recurrence (``index`` is the time).

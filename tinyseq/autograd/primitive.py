@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.autograd.node import FREED, Node, current_scope
+from tinyseq.autograd.node import CHECKED, FREED, TRACED, Leaf, Node, current_scope, recording
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import Array, as_array, common_namespace, refuse_mixture, to_numpy
 from tinyseq.errors import (
@@ -31,9 +31,6 @@ from tinyseq.errors import (
     TinyseqError,
 )
 
-# True: record (the usual case, tested first); CHECKED: record, and look for NaN; False: no_grad.
-CHECKED = "checked"
-recording: ContextVar[bool | str] = ContextVar("tinyseq_recording", default=True)
 checking: ContextVar[bool] = ContextVar("tinyseq_checking", default=False)
 
 # What goes straight to NumPy: its arrays, and Python numbers, which leave the dtype alone.
@@ -171,6 +168,11 @@ def recorded(
         output = as_array(output)
     if checking.get():
         check_finite(output, lambda: f"{primitive.name}{place()}", arrays)
+    if recording.get() is TRACED:
+        parents = [
+            _constant_leaf(array) if parent is None else parent
+            for array, parent in zip(arrays, parents, strict=True)
+        ]
     tracked = requires_grad = False
     for parent in parents:
         if parent is not None:
@@ -183,6 +185,13 @@ def recorded(
         output,
         Node(primitive, tuple(parents), saved, params, output.shape, output.dtype, requires_grad),
     )
+
+
+def _constant_leaf(value: Any) -> Leaf:
+    """A node for a constant, which the compiler wants to know; a number has the dtype None."""
+    leaf = Leaf(getattr(value, "shape", ()), getattr(value, "dtype", None), False)
+    leaf.value = value
+    return leaf
 
 
 def saved_for(

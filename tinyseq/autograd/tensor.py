@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.autograd.node import Leaf, Node
+from tinyseq.autograd.node import TRACED, Leaf, Node, recording
 from tinyseq.backend import Array, as_array, is_cupy, to_numpy
-from tinyseq.errors import DTypeError, GraphError, ShapeError
+from tinyseq.errors import CompileError, DTypeError, GraphError, ShapeError
 
 
 class Tensor:
@@ -96,6 +96,11 @@ class Tensor:
 
     def item(self) -> float | int:
         """The only element as a Python number; waits for the GPU."""
+        if recording.get() is TRACED:
+            raise CompileError(
+                "the step looks at a value that it computes (float, int, bool, item, if or while on "
+                "a tensor): what it does would depend on the data. ts.where chooses without looking."
+            )
         if self.size != 1:
             raise ShapeError(f"item() wants a tensor of one element, not one of shape {self.shape}")
         return self.data.item()

@@ -183,10 +183,14 @@ class _Waiting:
         if group is None:
             if any(leaf is None or leaf.primitive is not None for leaf in leaves):
                 return False
+            if not any(leaf is not None and leaf.requires_grad for leaf in leaves):
+                return False
             if inside is not None and inside.isdisjoint(leaves):
                 return False
             assert node.primitive is not None
             group = self.groups[leaves] = (node.primitive, [], [])
+        elif group[0] is not node.primitive:
+            return False
         group[1].append(g)
         group[2].append(node.saved)
         if len(group[1]) == GATHERED_AT_ONCE:

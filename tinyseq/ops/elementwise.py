@@ -14,14 +14,20 @@ from typing import Any
 import numpy as np
 
 from tinyseq.autograd.kinds import Op, binary, linear_map, unary
+from tinyseq.autograd.node import TRACED, recording
 from tinyseq.autograd.primitive import Primitive, array_like, explaining
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import as_array, common_namespace, namespace
+from tinyseq.errors import CompileError
 
 
 def raw(value: Any) -> Any:
-    """The array of a Tensor; anything else as it is."""
-    return value.data if isinstance(value, Tensor) else value
+    """The array of a Tensor; anything else as it is. Not while the compiler traces."""
+    if not isinstance(value, Tensor):
+        return value
+    if value.node is not None and recording.get() is TRACED:
+        raise CompileError("an operation that looks at its inputs' values cannot be compiled")
+    return value.data
 
 
 # -- arithmetic ---------------------------------------------------------------------------------

@@ -151,7 +151,7 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
 def outer(a: Any, b: Any) -> Any:
     """The outer product over the last axes: (..., M), (..., N) -> (..., M, N)."""
     a, b = array_like(a, "outer"), array_like(b, "outer")
-    if not raw(a).ndim or not raw(b).ndim:
+    if not getattr(a, "ndim", 0) or not getattr(b, "ndim", 0):
         raise shape_error("outer", "vectors are wanted, a number is none")
     with explaining("outer", a, b):
         return matmul(expand_dims(a, -1), expand_dims(b, -2))

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.autograd.primitive import explained, operand
+from tinyseq.autograd.node import TRACED, recording
+from tinyseq.autograd.primitive import Primitive, explained, operand
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import as_array, is_array
 from tinyseq.ops import elementwise, index, linalg, reduce, shape
@@ -21,7 +22,14 @@ def _swapped(op: Any) -> Any:
 
 
 def _comparison(compare: Any) -> Any:
+    # a primitive of its own for the compiler, to which the result is no constant
+    primitive = Primitive(
+        compare.__name__, "comparison", lambda xp, a, b: compare(a, b), _flat, _flat, None
+    )
+
     def method(self: Tensor, other: Any) -> Any:
+        if recording.get() is TRACED:
+            return primitive(self, other)
         value = other.data if isinstance(other, Tensor) else other
         if not is_array(value) and not isinstance(value, int | float | list | np.generic):
             return NotImplemented  # == and != then say that they are two things, < is refused
@@ -31,6 +39,10 @@ def _comparison(compare: Any) -> Any:
             raise explained(error, compare.__name__, (self, other)) from None
 
     return method
+
+
+def _flat(*_: Any) -> Any:
+    raise AssertionError("a comparison has no derivative, and nothing asks for it")
 
 
 for _name, _op in {
