@@ -27,6 +27,8 @@ from tinyseq.errors import GraphError, ShapeError
 
 by_order = attrgetter("order")
 Observer = Callable[[Node, Any], None]
+Leaves = tuple[Node | None, ...]
+Group = tuple[Primitive, list[Any], list[Any]]  # with the cotangents and what was saved
 
 GATHERED_AT_ONCE = 256  # time steps whose cotangents are kept for one product; bounds the memory
 
@@ -132,6 +134,8 @@ def walk_back(
                     parts = cotangents[whole] = [None] * whole.params["outputs"]
                 parts[node.params] = g
             continue
+        if inside is not None and node in found and inside.isdisjoint(node.parents):
+            continue  # one of the wanted nodes, from which it goes no further
         if node.saved is FREED:
             usable(node)
         rule_node = Recording(node) if create_graph else node
@@ -172,7 +176,7 @@ class _Waiting:
     """
 
     def __init__(self) -> None:
-        self.groups: dict[tuple[Node | None, ...], tuple[Primitive, list[Any], list[Any]]] = {}
+        self.groups: dict[Leaves, Group] = {}
 
     def add(
         self, node: Node, g: Any, inside: set[Node] | None, cotangents: dict[Node, Any]
@@ -196,20 +200,27 @@ class _Waiting:
         if len(group[1]) == GATHERED_AT_ONCE:
             for leaf in leaves:
                 assert leaf is not None
-                self.settle(leaf, cotangents)
+                _add_up(leaf, leaves, group, cotangents)
             group[1].clear()
             group[2].clear()
         return True
 
     def settle(self, leaf: Node, cotangents: dict[Node, Any]) -> None:
         """Add to the cotangent of this leaf what waits for it."""
-        for leaves, (primitive, gs, saved) in self.groups.items():
-            if gs and leaf in leaves and leaf.requires_grad:
-                assert primitive.gather is not None
-                p = primitive.gather(gs, saved, leaves.index(leaf) + 1)
-                p = p if p.dtype == leaf.dtype else p.astype(leaf.dtype)
-                old = cotangents.get(leaf)
-                cotangents[leaf] = p if old is None else old + p
+        for leaves, group in self.groups.items():
+            if leaf in leaves:
+                _add_up(leaf, leaves, group, cotangents)
+
+
+def _add_up(leaf: Node, leaves: Leaves, group: Group, cotangents: dict[Node, Any]) -> None:
+    """Add to the cotangent of one of the leaves what the nodes of a group contribute to it."""
+    primitive, gs, saved = group
+    if gs and leaf.requires_grad:
+        assert primitive.gather is not None
+        p = primitive.gather(gs, saved, leaves.index(leaf) + 1)
+        p = p if p.dtype == leaf.dtype else p.astype(leaf.dtype)
+        old = cotangents.get(leaf)
+        cotangents[leaf] = p if old is None else old + p
 
 
 class Recording:
