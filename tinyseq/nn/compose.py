@@ -120,7 +120,8 @@ class Clamped(Cell):
 
     def __call__(self, x: Any, state: Any) -> tuple[Any, Any]:
         if structure.is_container(state):
-            raise StructureError(f"the state{place()} is {structure.skeleton(state)}, not one array")
+            found = structure.skeleton(state)
+            raise StructureError(f"the state{place()} is {found}, not one array")
         array = state.data if isinstance(state, Tensor) else state
         given = None if x is None else tuple(x.shape)
         if array.shape[-1:] != self.units.shape or given != tuple(array.shape):

@@ -160,10 +160,10 @@ class Module:
             ConfigError: anything else.
         """
         try:
-            dtype = np.dtype(target) if target not in ("numpy", "cupy") else None
+            dtype = None if target in ("numpy", "cupy") else np.dtype(target)
         except TypeError:
-            dtype = np.dtype(int)
-        if dtype is not None and dtype.kind != "f":
+            dtype = np.dtype(bool)
+        if target is None or (dtype is not None and dtype.kind != "f"):
             raise ConfigError(f"to: 'numpy', 'cupy' or a floating-point dtype, not {target!r}")
         for parameter in self.parameters():
             if target == "numpy":
