@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import strict_cupy
 import tinyseq as ts
 from tinyseq import nn, ops
 from tinyseq.autograd.primitive import Primitive
@@ -482,9 +483,7 @@ def test_a_cotangent_of_the_wrong_shape_is_an_error_of_the_rule(x):
         broken(x).backward(np.ones(3))
 
 
-def test_numpy_seed_for_a_gpu_tensor_is_refused(xp):
-    if xp is np:
-        pytest.skip("both are NumPy's")
-    x = ts.tensor(xp.ones(3), requires_grad=True)
+def test_numpy_seed_for_a_gpu_tensor_is_refused(monkeypatch):
+    x = ts.tensor(strict_cupy.install(monkeypatch).ones(3), requires_grad=True)
     with pytest.raises(BackendError, match="cupy"):
         (x * 2).backward(np.ones(3))

@@ -128,8 +128,8 @@ class Node:
 
     def where(self) -> str:
         """The operation and the place, for messages: ``tanh in rnn.cell at step 3``."""
-        place = f" {'in ' if self.scope.label else ''}{self.scope}" if self.scope else ""
-        return self.name + place
+        place = str(self.scope) if self.scope else ""
+        return self.name + (" " if place.startswith("at step") else " in ") * bool(place) + place
 
     def __repr__(self) -> str:
         label = f" {self.label!r}" if self.label else ""
