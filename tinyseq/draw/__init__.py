@@ -1,0 +1,28 @@
+"""Pictures of what ran: the circuit, the unrolled graph, how gradients flow, how a loss falls.
+
+    from tinyseq import draw
+    draw.circuit(loss).save("circuit.svg")
+    draw.unrolled(loss, gradients=True).save("unrolled.svg")
+
+A picture passes through plain records, each stage a function that can be called alone:
+``extract`` (from a loss to a run), ``fold`` (to a circuit), ``contract`` (to the variables), then
+layout, overlays, and Graphviz.
+"""
+
+from tinyseq.draw.contract import contract
+from tinyseq.draw.extract import extract
+from tinyseq.draw.fold import fold
+from tinyseq.draw.graph import Edge, Graph, Vertex
+from tinyseq.draw.picture import Picture, circuit, unrolled
+
+__all__ = [
+    "Edge",
+    "Graph",
+    "Picture",
+    "Vertex",
+    "circuit",
+    "contract",
+    "extract",
+    "fold",
+    "unrolled",
+]

@@ -1,0 +1,93 @@
+"""Graph: what a picture shows, as plain records that can be printed, tested and counted.
+
+picture.graph.vertices      # Vertex(id="h(2)", label="h", kind="state", time=2, ...)
+picture.graph.edges         # Edge(source="h(1)", target="h(2)", delay=1, parameters=("W",))
+print(picture.graph)        # h(1) -W-> h(2), one line an edge
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+# The index of a step: an integer, or a tuple where recurrences are nested or run over a grid.
+Time = int | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Vertex:
+    """One variable, at one time or (in a circuit) at all times.
+
+    Attributes:
+        id: unique in the graph: the label, and the time in parentheses if there is one.
+        label: the variable's name: the label in the run, numbered if several variables have it.
+        kind: "input" (given, not computed), "state" (read by a later step), "initial" (a state from
+            before the first step) or "variable".
+        time: the step, or None outside every recurrence, and in a circuit.
+        scope: the modules in which it was computed, joined by dots.
+        shape: of its value.
+        loop: the number of the recurrence that it belongs to, or None.
+        value: the raw array, where values were asked for.
+        grad: the norm of the loss's gradient, where gradients were asked for.
+    """
+
+    id: str
+    label: str
+    kind: str
+    time: Time | None
+    scope: str
+    shape: tuple[int, ...]
+    loop: int | None = None
+    value: Any = None
+    grad: float | None = None
+
+
+@dataclass(frozen=True)
+class Edge:
+    """The target is computed from the source, by operations on values that have no label.
+
+    Attributes:
+        source, target: ids of vertices.
+        delay: the target's time minus the source's; None in a circuit if only one particular step
+            of the source is read.
+        parameters: the symbols of what the source is multiplied with on the way.
+        detached: whether the value goes this way but no gradient comes back (truncation).
+    """
+
+    source: str
+    target: str
+    delay: Time | None = 0
+    parameters: tuple[str, ...] = ()
+    detached: bool = False
+
+    def __str__(self) -> str:
+        arrow = f" -{','.join(self.parameters)}-> " if self.parameters else " -> "
+        notes = [f"delay {self.delay}"] if self.delay not in (0, None) else []
+        notes += ["one step"] * (self.delay is None) + ["detached"] * self.detached
+        return self.source + arrow + self.target + (f" ({', '.join(notes)})" if notes else "")
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Vertices and edges, in the order in which the run computed them.
+
+    Attributes:
+        vertices, edges: what is shown.
+        times: of all steps of the run, in rising order, also of those that are not shown.
+        cut: edges of which one end is elided.
+    """
+
+    vertices: tuple[Vertex, ...]
+    edges: tuple[Edge, ...]
+    times: tuple[Time, ...] = ()
+    cut: tuple[Edge, ...] = ()
+
+    @property
+    def shown(self) -> tuple[Time, ...]:
+        """The times that vertices have, in rising order."""
+        return tuple(sorted({v.time for v in self.vertices if v.time is not None}))
+
+    def __str__(self) -> str:
+        lines = [str(edge) for edge in self.edges]
+        joined = {end for edge in self.edges for end in (edge.source, edge.target)}
+        return "\n".join(lines + [v.id for v in self.vertices if v.id not in joined])

@@ -1,0 +1,50 @@
+"""The rows of a picture: which variable stands above which, as in the book.
+
+x at the bottom, then the states, o, L, and y above what it is compared with. Known names play no
+part: the order of computation decides.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from tinyseq.draw.graph import Graph
+
+
+def rows(graph: Graph) -> list[str]:
+    """The variables from the bottom row to the top one."""
+    place: dict[str, int] = {}
+    given: dict[str, bool] = {}
+    variable: dict[str, str] = {}
+    loop: dict[str, int | None] = {}
+    for v in graph.vertices:
+        variable[v.id], loop[v.id] = v.label, v.loop
+        if v.kind != "initial":
+            place.setdefault(v.label, len(place))
+            given[v.label] = given.get(v.label, True) and v.kind == "input"
+    for v in graph.vertices:
+        place.setdefault(v.label, len(place))
+        given.setdefault(v.label, True)
+
+    sources: dict[str, set[str]] = defaultdict(set)
+    readers: dict[str, set[str]] = defaultdict(set)
+    for edge in graph.edges:
+        s, t = variable[edge.source], variable[edge.target]
+        recurs = loop[edge.source] == loop[edge.target] and edge.delay not in (0, None)
+        if s != t and not recurs and place[s] < place[t]:
+            sources[t].add(s)
+            readers[s].add(t)
+
+    level: dict[str, float] = {}
+    for name in sorted(place, key=place.__getitem__):
+        level[name] = 0 if given[name] else 1 + max((level[s] for s in sources[name]), default=0)
+    for name in place:
+        if given[name] and readers[name]:
+            above = max(level[reader] for reader in readers[name])
+            below = min(level[reader] for reader in readers[name])
+            compared = all(
+                not readers[reader] and any(not given[s] for s in sources[reader])
+                for reader in readers[name]
+            )
+            level[name] = above + 0.5 if compared else below - 0.5
+    return sorted(place, key=lambda name: (level[name], place[name]))

@@ -1,0 +1,105 @@
+"""Which step of which recurrence a scope belongs to, and where in the step it stands.
+
+A recurrence ("loop") is a run of step scopes with different times, opened one after another inside
+the same module call. Two values of different steps correspond if their places agree in everything
+but the time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from tinyseq.autograd.node import Scope
+from tinyseq.draw.graph import Time
+
+
+@dataclass(frozen=True)
+class Loop:
+    """One recurrence: the modules in which it ran, and its times in the order of running."""
+
+    number: int
+    path: tuple[str, ...]
+    times: tuple[Time, ...]
+
+
+class Place(NamedTuple):
+    """Where a scope stands.
+
+    Attributes:
+        loop: the number of the recurrence; None outside every one.
+        time: the step.
+        path: the modules, from the outside.
+        offset: how far from the start of the step, in creation numbers, each module call began.
+        start: the creation number at which the scope was opened.
+    """
+
+    loop: int | None
+    time: Time | None
+    path: tuple[str, ...]
+    offset: tuple[int, ...]
+    start: int
+
+
+def places(scopes: Iterable[Scope | None]) -> tuple[dict[Scope | None, Place], tuple[Loop, ...]]:
+    """The place of every scope (and of None: outside all of them), and the recurrences."""
+    ordered = sorted(_with_parents(scopes), key=lambda scope: scope.start)
+    steps: dict[tuple[Scope | None, str], list[Scope]] = defaultdict(list)
+    for scope in ordered:
+        if scope.index is not None:
+            steps[scope.parent, scope.label].append(scope)
+    run = {scope: at for siblings in steps.values() for scope, at in _runs(siblings).items()}
+    found: dict[Scope | None, Place] = {None: Place(None, None, (), (), 0)}
+    numbers: dict[object, int] = {}
+    times: list[tuple[tuple[str, ...], dict[Time, None]]] = []
+    for scope in ordered:
+        above = found[scope.parent]
+        if scope.index is None:
+            offset = () if above.loop is None else (*above.offset, scope.start - above.start)
+            path = (*above.path, scope.label)
+            found[scope] = Place(above.loop, above.time, path, offset, scope.start)
+            continue
+        time = scope.index if above.time is None else (*_tuple(above.time), *_tuple(scope.index))
+        which, again = run[scope]
+        # What ran inside an outer recurrence is one recurrence, over all the outer steps.
+        inside = scope.parent if above.loop is None else (above.loop, above.offset)
+        number = numbers.setdefault((inside, scope.label, which), len(numbers))
+        if number == len(times):
+            times.append((above.path, {}))
+        times[number][1][time] = None
+        found[scope] = Place(number, time, above.path, (-again,), scope.start)
+    return found, tuple(Loop(k, path, tuple(ts)) for k, (path, ts) in enumerate(times))
+
+
+def _runs(steps: Sequence[Scope]) -> dict[Scope, tuple[int, int]]:
+    """For each of some step scopes the run that it belongs to, and how often it was open before.
+
+    A run ends where a time comes again. But where several steps are opened twice in a row, the
+    second time goes on with the step: a loop whose body opens its step more than once.
+    """
+    twice = sum(a.index == b.index for a, b in zip(steps, steps[1:], strict=False))
+    goes_on = twice > 1 or len({step.index for step in steps}) == 1
+    found: dict[Scope, tuple[int, int]] = {}
+    run, last, count = 0, None, Counter[Any]()
+    for step in steps:
+        if count[step.index] and not (goes_on and step.index == last):
+            run, count = run + 1, Counter()
+        found[step] = (run, count[step.index])
+        count[step.index] += 1
+        last = step.index
+    return found
+
+
+def _tuple(time: Time) -> tuple[int, ...]:
+    return time if isinstance(time, tuple) else (time,)
+
+
+def _with_parents(scopes: Iterable[Scope | None]) -> set[Scope]:
+    found: set[Scope] = set()
+    for scope in scopes:
+        while scope is not None and scope not in found:
+            found.add(scope)
+            scope = scope.parent
+    return found

@@ -1,0 +1,108 @@
+"""Text in pictures: what a name looks like, how wide it is, and how to make any text harmless.
+
+Labels come from users and from data. Everything that reaches a picture goes through ``clean``, and
+through ``html.escape`` where it is put into Graphviz's HTML-like labels.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from html import escape
+
+LONGEST = 24  # characters of a name that are shown
+MINUS = "−"
+
+# Widths of Times at size 1, in the italic that names are set in; the rest is taken for average.
+_WIDTHS = {
+    **dict.fromkeys("fijlt()[]{}|!.,;:·' `", 0.3),
+    **dict.fromkeys("rs-I", 0.4),
+    **dict.fromkeys("mwMWU@%⏎␣" + MINUS, 0.8),
+    **dict.fromkeys("ABCDEFGHKLNOPQRSTVXYZ&", 0.68),
+}
+_VISIBLE = {" ": "␣", "\n": "⏎", "\t": "\\t", "\r": "\\r"}
+
+
+@dataclass(frozen=True)
+class Name:
+    """A name as it is set: ``h1`` at time 3 is h with the subscript 1 and the superscript (3)."""
+
+    base: str
+    subscript: str = ""
+    superscript: str = ""
+    bold: bool = True
+    size: float = 15.0
+    italic: bool = True
+
+    @property
+    def width(self) -> float:
+        """The width in points, about."""
+        small = max(
+            width(self.subscript, 0.62 * self.size), width(self.superscript, 0.57 * self.size)
+        )
+        return width(self.base, self.size) + small
+
+    @property
+    def plain(self) -> str:
+        """The name without setting: ``h1(3)``."""
+        return self.base + self.subscript + self.superscript
+
+
+def name(text: str, time: object = None, bold: bool = True, size: float = 15.0) -> Name:
+    """Set a name: trailing digits, or what follows an underscore, become a subscript."""
+    shown = clean(text)
+    match = re.fullmatch(r"(.*?[^\d_])(?:_(\w+)|(\d[\d_]*))", shown)
+    base, subscript = (match[1], match[2] or match[3]) if match else (shown, "")
+    superscript = "" if time is None else f"({time})".replace("-", MINUS)
+    return Name(base, subscript, superscript, bold, size)
+
+
+def clean(text: str, longest: int = LONGEST) -> str:
+    """The text without control characters and the like, shortened; never empty."""
+    kept = "".join(c for c in text[: 20 * longest] if unicodedata.category(c)[0] != "C")
+    kept = " ".join(kept.split())
+    return (kept[: longest - 1] + "…" if len(kept) > longest else kept) or "?"
+
+
+def visible(text: str, longest: int = LONGEST) -> str:
+    """A character or word of data, with space and control characters made visible."""
+    shown = [
+        _VISIBLE.get(c) or (c if unicodedata.category(c)[0] != "C" else f"\\x{ord(c):02x}")
+        for c in text[:longest]
+    ]
+    return "".join(shown) + ("…" if len(text) > longest else "")
+
+
+def width(text: str, size: float) -> float:
+    """The width of a text in points, about."""
+    return size * sum(
+        _WIDTHS.get(c, 1.0 if unicodedata.east_asian_width(c) in "WF" else 0.5) for c in text
+    )
+
+
+def rich(name: Name, ink: str = "black") -> str:
+    """A name as a Graphviz label: an HTML-like table, since <SUP> is not raised everywhere."""
+    base = _font(name.base, name.size, name.bold, name.italic, ink)
+    if not name.subscript and not name.superscript:
+        return f"<{base}>"
+    above = _font(name.superscript, 0.57 * name.size, False, name.italic, ink)
+    below = _font(name.subscript, 0.62 * name.size, name.bold, name.italic, ink)
+    table = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">'
+    high = f'<TD ALIGN="LEFT" HEIGHT="{0.6 * name.size:.0f}">{above}</TD>'
+    low = f'<TD ALIGN="LEFT" HEIGHT="{0.5 * name.size:.0f}">{below}</TD>'
+    return f'<{table}<TR><TD ROWSPAN="2">{base}</TD>{high}</TR><TR>{low}</TR></TABLE>>'
+
+
+def _font(text: str, size: float, bold: bool, italic: bool, ink: str) -> str:
+    if not text:
+        return ""
+    inner = escape(text)
+    inner = f"<I>{inner}</I>" if italic else inner
+    inner = f"<B>{inner}</B>" if bold else inner
+    return f'<FONT POINT-SIZE="{size:.1f}" COLOR="{ink}">{inner}</FONT>'
+
+
+def quoted(text: str) -> str:
+    """A text as a DOT string in which no character means anything: no escapes, no HTML."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,131 @@
+"""layout: from the unrolled graph to a scene, with a row for every variable and a column a step.
+
+We place the nodes ourselves: we know that a row is a variable and a column a step, which layout
+programs do not keep.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from math import dist
+
+from tinyseq.draw.curves import ARROW, leaving, part, reaching, straight
+from tinyseq.draw.field import Field
+from tinyseq.draw.graph import Edge, Graph, Time
+from tinyseq.draw.route import letters, routed
+from tinyseq.draw.rows import rows
+from tinyseq.draw.scene import Disc, Note, Scene, Wire
+from tinyseq.draw.style import COLUMN, DIAMETER, GREY, ROW, colours, inked, names, sizes, tinted
+from tinyseq.draw.text import Name, width
+from tinyseq.errors import DrawError
+
+STUB = 28.0  # how much is drawn of an edge that leads into a gap
+
+
+def unrolled_scene(graph: Graph) -> Scene:
+    """Place an unrolled graph: columns in the order of time, rows in the order of computation.
+
+    Raises:
+        DrawError: steps whose time is not a number.
+    """
+    odd = next((time for time in graph.times if not isinstance(time, int)), None)
+    if odd is not None:
+        raise DrawError(
+            f"an unrolled picture has one axis of time, but this run has a step {odd!r}: "
+            "recurrences inside each other, or over a grid, cannot be laid out in columns"
+        )
+    written = names(graph)
+    size = sizes(graph, written)
+    height = {label: ROW * k for k, label in enumerate(rows(graph))}
+    widest = max((w for w, _ in size.values()), default=DIAMETER) - DIAMETER
+    widest += max((letters(e).width - 14 for e in graph.edges if e.parameters), default=0.0)
+    distance = COLUMN + max(widest, 0.0)
+    column, gaps = _columns(graph, distance)
+    x = _positions(graph, column)
+    discs = {
+        v.id: Disc(v, written[v.id], x[v.id], height[v.label], *size[v.label])
+        for v in graph.vertices
+    }
+    wires = routed(
+        [(e, discs[e.source], discs[e.target]) for e in graph.edges], Field(discs.values())
+    )
+    stubs = [_stub(e, discs, height, distance) for e in graph.cut]
+    wires += [stub for stub in stubs if stub is not None]
+    states = [v.label for v in graph.vertices if v.kind == "state"]
+    middle = height[states[0]] if states else max(height.values(), default=0.0) / 2
+    colour = colours(graph)
+    return Scene(
+        tuple(tinted(disc, colour) for disc in discs.values()),
+        tuple(inked(wire, discs, colour) for wire in wires),
+        (),
+        tuple(Note(text, at, middle, GREY) for at, text in gaps),
+    )
+
+
+def _columns(graph: Graph, distance: float) -> tuple[dict[Time, float], list[tuple[float, Name]]]:
+    """The place of every shown step, and of every gap with the words that stand in it."""
+    shown = set(graph.shown)
+    places: dict[Time, float] = {}
+    gaps: list[tuple[float, Name]] = []
+    right, hidden = -distance / 2, 0  # how far the picture goes; how many steps were left out since
+    for time in (*sorted(shown.union(graph.times)), None):
+        if time is not None and time not in shown:
+            hidden += 1
+            continue
+        if hidden:
+            words = f"··· {hidden} more step{'s' * (hidden > 1)} ···"
+            wide = width(words, 13.0) + 2 * STUB - distance + DIAMETER + 16
+            gaps.append((right + wide / 2, Name(words, bold=False, italic=False, size=13.0)))
+            right, hidden = right + wide, 0
+        if time is not None:
+            places[time] = right + distance / 2
+            right += distance
+    return places, gaps
+
+
+def _positions(graph: Graph, column: Mapping[Time, float]) -> dict[str, float]:
+    """Where every vertex stands from left to right.
+
+    What belongs to no step stands in the column of the step that it is computed from or read by; in
+    the middle, if there are several.
+    """
+    x = {v.id: column[v.time] for v in graph.vertices if v.time is not None}
+    sources, readers = defaultdict(list), defaultdict(list)
+    for edge in graph.edges:
+        sources[edge.target].append(edge.source)
+        readers[edge.source].append(edge.target)
+    outside = [v.id for v in graph.vertices if v.time is None]
+    for near, ids in ((sources, outside), (readers, outside[::-1])):
+        for k in ids:
+            there = [x[end] for end in near[k] if end in x]
+            if there and k not in x:
+                x[k] = (min(there) + max(there)) / 2
+    return {v.id: x.get(v.id, 0.0) for v in graph.vertices}
+
+
+def _variable(id: str) -> str:
+    """The variable of a vertex that has a time."""
+    return id.rpartition("(")[0]
+
+
+def _stub(
+    edge: Edge, discs: Mapping[str, Disc], height: Mapping[str, float], distance: float
+) -> Wire | None:
+    """The visible end of an edge whose other end is left out; None if nothing is known of that."""
+    leaves = edge.source in discs
+    disc = discs[edge.source if leaves else edge.target]
+    there = height.get(_variable(edge.target if leaves else edge.source))
+    if there is None or not isinstance(edge.delay, int) or edge.delay == 0:
+        return None
+    onwards = distance if (edge.delay > 0) == leaves else -distance
+    here, away = (disc.x, disc.y), (disc.x + onwards, there)
+    if leaves:
+        curve = leaving(straight(here, away), disc)
+        start, end = curve[0], curve[3]
+        visible = part(curve, 0.0, STUB / dist(start, end))
+        return Wire(edge, edge.source, None, visible, dashed=True)
+    curve, tip = reaching(straight(away, here), disc)
+    start, end = curve[0], curve[3]
+    visible = part(curve, 1 - (STUB - ARROW) / dist(start, end), 1.0)
+    return Wire(edge, None, edge.target, visible, tip, dashed=True)
