@@ -1,6 +1,6 @@
 """tinyseq: sequence models, learned, seen and run. The public names, nothing else."""
 
-from tinyseq import data, models, nn, ops, optim
+from tinyseq import data, draw, io, models, nn, ops, optim, train
 from tinyseq.autograd.check import check_grads
 from tinyseq.autograd.engine import backward, grad, push_forward
 from tinyseq.autograd.functional import (
@@ -25,10 +25,12 @@ __all__ = [
     "check_grads",
     "data",
     "detect_nonfinite",
+    "draw",
     "gauss_newton_product",
     "grad",
     "hessian",
     "hvp",
+    "io",
     "jacobian",
     "jvp",
     "label",
@@ -43,6 +45,7 @@ __all__ = [
     "tensor",
     "to_cupy",
     "to_numpy",
+    "train",
     "truncated_bptt",
     "unroll",
     "vjp",

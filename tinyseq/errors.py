@@ -54,7 +54,7 @@ class ConfigError(TinyseqError, ValueError):
 
 
 class NonFiniteError(TinyseqError, FloatingPointError):
-    """A NaN or an infinity, found by the opt-in check of every operation."""
+    """A NaN or an infinity in a loss or a gradient, or found by ``detect_nonfinite``."""
 
 
 class GradientError(TinyseqError, AssertionError):

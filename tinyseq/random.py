@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyseq.errors import DTypeError
 
-_default = np.random.default_rng()
+_default = np.random.default_rng()  # a PCG64, as every generator that NumPy makes by default
 
 Seed = int | np.random.Generator | None
 
