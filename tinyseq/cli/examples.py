@@ -1,0 +1,100 @@
+"""Small runs of each kind of recurrence, for ``tinyseq draw``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinyseq import nn, ops
+from tinyseq.autograd.tensor import Tensor
+from tinyseq.errors import ConfigError
+
+INPUTS, HIDDEN, OUTPUTS = 3, 8, 4
+
+
+@dataclass(frozen=True)
+class Example:
+    """A recurrence: what it is, and ``run(xs, ys, rng) -> loss`` over inputs and targets."""
+
+    summary: str
+    run: Callable[[np.ndarray, np.ndarray, np.random.Generator], Tensor]
+
+
+def example_loss(cell: str, steps: int) -> Tensor:
+    """The loss of one run of an example over random inputs (T, 1, I) and targets (T, 1).
+
+    Raises:
+        ConfigError: an unknown example, or no steps.
+    """
+    if cell not in EXAMPLES:
+        raise ConfigError(f"there is no cell {cell!r}; there are {', '.join(EXAMPLES)}")
+    if not 1 <= steps <= 10_000:
+        raise ConfigError(f"steps is a number from 1 to 10000, not {steps}")
+    rng = np.random.default_rng(0)
+    xs = rng.standard_normal((steps, 1, INPUTS), np.float32)
+    ys = rng.integers(OUTPUTS, size=(steps, 1))
+    return EXAMPLES[cell].run(xs, ys, rng)
+
+
+def _with_readout(make: Callable[[np.random.Generator], nn.Cell]) -> Callable[..., Tensor]:
+    """A cell with a linear readout and a loss in every step (book, figure 10.3)."""
+
+    def run(xs: Any, ys: Any, rng: np.random.Generator) -> Tensor:
+        model = nn.SequenceModel(make(rng), nn.Linear(HIDDEN, OUTPUTS, seed=rng))
+        return model.loss(xs, ys)[0]
+
+    return run
+
+
+def _output_recurrence(hidden_recurrence: bool) -> Callable[..., Tensor]:
+    def run(xs: Any, ys: Any, rng: np.random.Generator) -> Tensor:
+        cell = nn.OutputRecurrentCell(INPUTS, HIDDEN, OUTPUTS, hidden_recurrence, seed=rng)
+        return nn.SequenceModel(cell).loss(xs, ys)[0]
+
+    return run
+
+
+def _teacher_forcing(xs: Any, ys: Any, rng: np.random.Generator) -> Tensor:
+    cell = nn.OutputRecurrentCell(INPUTS, HIDDEN, OUTPUTS, seed=rng)
+    return nn.SequenceModel(cell).loss(nn.Forced(xs, ys), ys)[0]
+
+
+def _one_output(xs: Any, ys: Any, rng: np.random.Generator) -> Tensor:
+    hs, _ = nn.RNN(INPUTS, HIDDEN, seed=rng)(xs)
+    return nn.cross_entropy(nn.Linear(HIDDEN, OUTPUTS, seed=rng)(hs[-1]), ys[-1])
+
+
+def _bidirectional(xs: Any, ys: Any, rng: np.random.Generator) -> Tensor:
+    hs, _ = nn.RNN(INPUTS, HIDDEN, bidirectional=True, seed=rng)(xs)
+    readout = nn.Linear(2 * HIDDEN, OUTPUTS, seed=rng)
+    return ops.sum(nn.cross_entropy(readout(hs), ys, "none"))
+
+
+def _stacked(rng: np.random.Generator) -> nn.Cell:
+    lower = nn.ElmanCell(INPUTS, HIDDEN, seed=rng)
+    return nn.Stacked([lower, nn.ElmanCell(HIDDEN, HIDDEN, seed=rng)])
+
+
+EXAMPLES = {
+    "elman": Example(
+        "hidden units with a recurrence (book, figure 10.3)",
+        _with_readout(lambda rng: nn.ElmanCell(INPUTS, HIDDEN, seed=rng)),
+    ),
+    "lstm": Example(
+        "long short-term memory (figure 10.16)",
+        _with_readout(lambda rng: nn.LSTMCell(INPUTS, HIDDEN, seed=rng)),
+    ),
+    "gru": Example(
+        "gated recurrent unit (equation 10.45)",
+        _with_readout(lambda rng: nn.GRUCell(INPUTS, HIDDEN, seed=rng)),
+    ),
+    "output": Example("a recurrence from the output only (figure 10.4)", _output_recurrence(False)),
+    "output-hidden": Example("recurrences from output and hidden units", _output_recurrence(True)),
+    "one-output": Example("reads all, one output at the end (figure 10.5)", _one_output),
+    "teacher-forcing": Example("the target is fed back (figure 10.6)", _teacher_forcing),
+    "bidirectional": Example("one recurrence each way (figure 10.11)", _bidirectional),
+    "stacked": Example("one recurrence above another (figure 10.13)", _with_readout(_stacked)),
+}
