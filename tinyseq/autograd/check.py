@@ -143,7 +143,7 @@ class _Check:
 def _in_float64(arg: Any) -> Any:
     """A floating-point argument as a raw float64 array; anything else as it is."""
     value = arg.data if isinstance(arg, Tensor) else arg
-    if isinstance(value, float) or (is_array(value) and value.dtype.kind == "f"):
+    if isinstance(value, float | np.floating) or (is_array(value) and value.dtype.kind == "f"):
         return as_array(value).astype(np.float64)
     return arg
 

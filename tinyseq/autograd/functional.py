@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from tinyseq.autograd.engine import grad, push_forward
 from tinyseq.autograd.node import Node
 from tinyseq.autograd.tensor import Tensor, tensor
@@ -206,7 +208,7 @@ def as_input(value: Any) -> Any:
     """An argument as a function is given it: a Tensor of the graph if it has a derivative."""
     if isinstance(value, Tensor):
         return value if value.requires_grad or value.dtype.kind != "f" else tensor(value, True)
-    if isinstance(value, float) or (is_array(value) and value.dtype.kind == "f"):
+    if isinstance(value, float | np.floating) or (is_array(value) and value.dtype.kind == "f"):
         return tensor(value, True)
     return value
 
