@@ -7,9 +7,9 @@ import pytest
 
 import tinyseq as ts
 from nn.checks import arrays, every_cell, every_cell_with_input, run, total
-from nn.registry import Case, Entry, I, case, each
+from nn.registry import Case, Entry, H, I, case, each
 from tinyseq import nn, structure
-from tinyseq.errors import GraphError, ShapeError, StructureError
+from tinyseq.errors import DTypeError, GraphError, ShapeError, StructureError
 
 
 class Outer(nn.Module):
@@ -48,6 +48,13 @@ def test_an_input_of_another_batch_is_refused_by_path_and_step(entry: Entry):
         c.inputs = case(entry, batch=batch).inputs
         text = message(c, ShapeError)
         assert "Outer.inner" in text and "at step 1" in text, text
+
+
+@pytest.mark.parametrize("x", [[[1.0, 2.0, 3.0]], [[[1.0, 2.0, 3.0]]], "abc", [[1.0], [1.0, 2.0]]])
+def test_lists_of_numbers_are_no_arrays(x: Any):
+    """A list is one input for each step: what is in it has to be arrays."""
+    with pytest.raises((ShapeError, DTypeError), match=r"at step 1|array of numbers"):
+        Outer(nn.LSTMCell(I, H))(x, nn.LSTMCell(I, H).init_state(1))
 
 
 @every_cell

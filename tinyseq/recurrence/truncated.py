@@ -29,8 +29,8 @@ def truncated_bptt(
 
     Adds to ``.grad`` of the leaves the sum of d L(t) / d theta through step s, over the pairs
     (t, s) with s > e - k2, where e is the end of the k1 steps that t belongs to (Williams and Peng
-    1990). k2 >= T is full back-propagation; k1 = k2 is ``unroll(..., detach_every=k1)``. Only the
-    last k2 steps are kept in memory.
+    1990). k2 >= T is full back-propagation; k1 = k2, dividing T, is ``unroll(detach_every=k1)``.
+    Only the last k2 steps are kept in memory.
 
     Args:
         cell: one step, ``cell(x, state) -> (y, state)``.

@@ -183,12 +183,13 @@ def check_input(x: Any, size: int, h: Any) -> None:
         return
     if not size:
         raise ShapeError(f"x(t){place()} given to a cell of input_size 0, which reads no input")
-    if x is None or len(x.shape) != 2 or x.shape[1] != size:
-        found = "nothing" if x is None else f"shape {tuple(x.shape)}"
-        raise ShapeError(f"x(t){place()} should have shape (batch, {size}), but it has {found}")
-    if x.shape[0] != h.shape[0]:
+    shape = getattr(x, "shape", ())
+    if len(shape) != 2 or shape[1] != size:
+        found = f"has shape {tuple(shape)}" if hasattr(x, "shape") else f"is {type(x).__name__}"
+        raise ShapeError(f"x(t){place()} should have shape (batch, {size}), but it {found}")
+    if shape[0] != h.shape[0]:
         raise ShapeError(
-            f"x(t){place()} has a batch of {x.shape[0]}, but the state has shape {tuple(h.shape)}"
+            f"x(t){place()} has a batch of {shape[0]}, but the state has shape {tuple(h.shape)}"
         )
 
 
