@@ -14,6 +14,7 @@ from tinyseq.draw.extract import extract
 from tinyseq.draw.fold import fold
 from tinyseq.draw.graph import Edge, Graph, Vertex
 from tinyseq.draw.picture import Picture, circuit, unrolled
+from tinyseq.draw.plot import gradient_flow, loss_curve
 
 __all__ = [
     "Edge",
@@ -24,5 +25,7 @@ __all__ = [
     "contract",
     "extract",
     "fold",
+    "gradient_flow",
+    "loss_curve",
     "unrolled",
 ]

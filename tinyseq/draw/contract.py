@@ -23,6 +23,7 @@ def contract(
     graph: RunGraph | Circuit,
     times: Collection[Time] | None = None,
     initial: Collection[int] = (),
+    values: bool = False,
 ) -> Graph:
     """The graph of the variables of a run or of a circuit.
 
@@ -30,6 +31,7 @@ def contract(
         graph: what was extracted, or folded.
         times: the steps of a run to show; None means all. A circuit shows all it has.
         initial: the ids of the initial states of a run to show.
+        values: give the vertices of a run their values, the raw arrays.
 
     Raises:
         DrawError: nothing carries a label, or the value that links the steps carries none.
@@ -41,7 +43,7 @@ def contract(
         )
     if isinstance(graph, Circuit):
         return _circuit(graph)
-    return _run(graph, None if times is None else set(times), set(initial))
+    return _run(graph, None if times is None else set(times), set(initial), values)
 
 
 def _circuit(circuit: Circuit) -> Graph:
@@ -63,7 +65,7 @@ def _circuit(circuit: Circuit) -> Graph:
     )
 
 
-def _run(run: RunGraph, shown: set[Time] | None, initial: set[int]) -> Graph:
+def _run(run: RunGraph, shown: set[Time] | None, initial: set[int], values: bool) -> Graph:
     vertices = run.vertices
     named = [v for v in vertices if v.variable is not None]
     computed = {_name(v) for v in named if v.kind != "initial"}
@@ -87,7 +89,13 @@ def _run(run: RunGraph, shown: set[Time] | None, initial: set[int]) -> Graph:
                 delay = 0 if v.time is None or s.time is None else minus(v.time, s.time)
                 edges.add(s, v, Edge(_name(s), _name(v), delay, letters, k in copies))
     records = {
-        _name(v): _record(v, _name(v), edges.states, run)
+        _name(v): _record(
+            v,
+            _name(v),
+            edges.states,
+            run.values.get(v.id) if values else None,
+            run.gradients.get(v.id),
+        )
         for v in wanted
         if v.id not in copies and (shown is None or v.time is None or v.time in shown)
     }
@@ -122,7 +130,9 @@ def _name(v: Any) -> str:
     return v.variable if time is None else f"{v.variable}({time})"
 
 
-def _record(v: Any, name: str, states: Collection[Any], run: RunGraph | None = None) -> Vertex:
+def _record(
+    v: Any, name: str, states: Collection[Any], value: Any = None, grad: float | None = None
+) -> Vertex:
     kind = "state" if v.kind == "variable" and v.variable in states else v.kind
     return Vertex(
         name,
@@ -132,8 +142,8 @@ def _record(v: Any, name: str, states: Collection[Any], run: RunGraph | None = N
         ".".join(v.place),
         v.shape,
         v.loop,
-        None if run is None else run.values.get(v.id),
-        None if run is None else run.gradients.get(v.id),
+        value,
+        grad,
     )
 
 

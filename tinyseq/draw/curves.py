@@ -9,6 +9,7 @@ from tinyseq.draw.scene import Disc, Point
 
 Curve = tuple[Point, Point, Point, Point]
 ARROW = 7.5  # length of an arrowhead
+_SPACING = 6.0  # of the points that stand for a curve
 
 
 def straight(a: Point, b: Point) -> Curve:
@@ -51,12 +52,11 @@ def at(curve: Sequence[Point], t: float) -> Point:
     return p * ax + q * bx + r * cx + w * dx, p * ay + q * by + r * cy + w * dy
 
 
-def sampled(curve: Sequence[Point], steps: int = 16) -> list[Point]:
-    """Points along one or several cubics."""
-    points = [
-        at(curve[k : k + 4], i / steps) for k in range(0, len(curve) - 1, 3) for i in range(steps)
-    ]
-    return [*points, curve[-1]]
+def sampled(curve: Sequence[Point]) -> list[Point]:
+    """Points along a cubic, close enough that nothing of interest fits between two of them."""
+    a, b, c, d = curve
+    steps = max(8, int((dist(a, b) + dist(b, c) + dist(c, d)) / _SPACING))
+    return [at(curve, i / steps) for i in range(steps + 1)]
 
 
 def part(curve: Curve, start: float, end: float) -> Curve:

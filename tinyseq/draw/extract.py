@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from tinyseq import structure
 from tinyseq.autograd.engine import paused_gc, reachable
+from tinyseq.autograd.node import Node
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.draw.gradients import gradient_norms
 from tinyseq.draw.graph import Time
@@ -102,7 +103,7 @@ def extract(outputs: Any, gradients: bool = False) -> RunGraph:
             op = f"pick {node.params}" if op == "pick" else op
             place = where[node.scope]
             rank = (*place.offset, node.order - place.start)
-            parents = tuple(map(number.get, node.parents))
+            parents = tuple(map(number.get, _sources(node)))
             loop, time, kind, name, symbol = place.loop, place.time, "operation", None, None
             if node in found.variables:
                 loop, time, kind, name = found.variables[node]
@@ -159,6 +160,16 @@ def tensors_of(outputs: Any) -> list[Tensor]:
             "from constants alone, or detached. Run the forward pass again outside no_grad()."
         )
     return found
+
+
+def _sources(node: Node) -> Sequence[Node | None]:
+    """What a value is made from: an element of a stack is made from that element alone."""
+    whole = node.parents[0] if node.parents else None
+    if node.name == "index" and whole is not None and whole.name == "stack":
+        index = node.params["index"]
+        if whole.params["axis"] == 0 and isinstance(index, int | slice):
+            return whole.parents[index] if isinstance(index, slice) else [whole.parents[index]]
+    return node.parents
 
 
 def _step_of_sources(

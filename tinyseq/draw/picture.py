@@ -114,6 +114,7 @@ def unrolled(
     initial: bool | None = None,
     gradients: bool = False,
     text: Mapping[str, Sequence[str]] | None = None,
+    values: bool = False,
 ) -> Picture:
     """Draw the unrolled graph of a run: a column for every step, a row for every variable.
 
@@ -129,6 +130,7 @@ def unrolled(
             back through time. Takes a backward pass; the graph and every ``.grad`` stay as they
             are.
         text: the data to write beside a variable, at every step: ``{"x": "hell", "y": "ello"}``.
+        values: give the vertices of ``picture.graph`` their values, the raw arrays.
 
     Raises:
         GraphError: nothing was recorded; for ``gradients``, the graph was freed.
@@ -136,7 +138,7 @@ def unrolled(
     """
     _check_detail(detail)
     run = extract(outputs, gradients)
-    graph = contract(run, _window(run, window), _shown_initial(run, initial))
+    graph = contract(run, _window(run, window), _shown_initial(run, initial), values)
     if len(graph.vertices) > MOST_NODES:
         raise DrawError(
             f"{len(graph.vertices)} nodes are too many to see (limit {MOST_NODES}): show fewer "
@@ -194,9 +196,17 @@ def _shown_initial(run: RunGraph, initial: bool | None) -> list[int]:
 
 
 def _carries_something(state: RunVertex, run: RunGraph) -> bool:
-    """Whether an initial state is learned, or given and not zero."""
-    sources = [run.vertices[p] for p in state.parents if p is not None]
-    if sources:
-        return all(source.kind == "parameter" for source in sources)
+    """Whether an initial state is learned, or given and not zero.
+
+    One that is computed from other variables (the last state of an encoder) needs no node: its
+    edges lead on to where it is read.
+    """
+    behind, stack = [state], [state]
+    while stack:
+        parents = [run.vertices[p] for p in stack.pop().parents if p is not None]
+        if any(parent.variable is not None for parent in parents):
+            return False
+        behind += parents
+        stack += parents
     value = run.values[state.id]
-    return bool(namespace(value).any(value != 0))
+    return any(v.kind == "parameter" for v in behind) or bool(namespace(value).any(value != 0))

@@ -60,7 +60,7 @@ def routed(edges: Sequence[Joined], field: Field) -> list[Wire]:
 def moved(points: Sequence[Point], shift: Point) -> tuple[Point, ...]:
     """The points moved by a vector."""
     dx, dy = shift
-    return tuple((x + dx, y + dy) for x, y in points)
+    return tuple([(x + dx, y + dy) for x, y in points])
 
 
 def _bends(joined: Joined, field: Field) -> bool:

@@ -82,14 +82,30 @@ def _runs(steps: Sequence[Scope]) -> dict[Scope, tuple[int, int]]:
     twice = sum(a.index == b.index for a, b in zip(steps, steps[1:], strict=False))
     goes_on = twice > 1 or len({step.index for step in steps}) == 1
     found: dict[Scope, tuple[int, int]] = {}
-    run, last, count = 0, None, Counter[Any]()
-    for step in steps:
-        if count[step.index] and not (goes_on and step.index == last):
+    run, count = 0, Counter[Any]()
+    for k, step in enumerate(steps):
+        if count[step.index] and not (goes_on and step.index == steps[k - 1].index):
             run, count = run + 1, Counter()
+            if _starts(steps, k - 1):
+                found[steps[k - 1]] = (run, 0)
+                count[steps[k - 1].index] += 1
         found[step] = (run, count[step.index])
         count[step.index] += 1
-        last = step.index
     return found
+
+
+def _starts(steps: Sequence[Scope], k: int) -> bool:
+    """Whether step k, seen as the last of a run, is rather the initial state of the next.
+
+    When one recurrence runs over 1, 2, 3 and the next over 3, 2, 1, the initial states of the
+    latter are made in a step 4: in line with what follows, and smaller than a step that computes.
+    """
+    if not 0 < k < len(steps) - 2:
+        return False
+    before, here, after, then = (step.start for step in steps[k - 1 : k + 3])
+    a, b, c = (step.index for step in steps[k : k + 3])
+    in_line = isinstance(a, int) and isinstance(c, int) and b - a == c - b
+    return in_line and after - here < min(here - before, then - after)
 
 
 def _tuple(time: Time) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from tinyseq.draw.graph import Graph, Vertex
@@ -25,6 +25,7 @@ _STATES = (
     ("#7a4fa0", "#f1eaf7"),
     ("#946200", "#f8f0de"),
 )
+STATE_LINES = tuple(line for line, _ in _STATES)
 Colours = Mapping[str, tuple[str, str]]
 
 
@@ -59,9 +60,13 @@ def sizes(graph: Graph, written: Mapping[str, Name]) -> dict[str, tuple[float, f
 
 def colours(graph: Graph) -> Colours:
     """Line and fill of the variables that recur; nothing where there is only one."""
-    found = dict.fromkeys(v.label for v in graph.vertices if v.kind == "state")
-    states = sorted(found, key=lambda label: not label.startswith("h"))  # h is always the blue one
+    states = sorted_states(v.label for v in graph.vertices if v.kind == "state")
     return {s: _STATES[k % len(_STATES)] for k, s in enumerate(states)} if len(states) > 1 else {}
+
+
+def sorted_states(labels: Iterable[str]) -> list[str]:
+    """The states in the order of their colours: h is always the first, the blue one."""
+    return sorted(dict.fromkeys(labels), key=lambda label: not label.startswith("h"))
 
 
 def tinted(disc: Disc, colours: Colours) -> Disc:
@@ -79,4 +84,6 @@ def inked(wire: Wire, discs: Mapping[str, Disc], colours: Colours) -> Wire:
     source = wire.edge.source if wire.edge.source in discs else None
     state = discs[source].vertex.label if source else wire.edge.source.rpartition("(")[0]
     colour = colours[state][0] if recurs and state in colours else BLACK
+    if colour == BLACK and not wire.edge.detached:
+        return wire
     return replace(wire, colour=colour, dashed=wire.dashed or wire.edge.detached)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 
 LONGEST = 24  # characters of a name that are shown
@@ -51,11 +52,16 @@ class Name:
 
 def name(text: str, time: object = None, bold: bool = True, size: float = 15.0) -> Name:
     """Set a name: trailing digits, or what follows an underscore, become a subscript."""
-    shown = clean(text)
-    match = re.fullmatch(r"(.*?[^\d_])(?:_(\w+)|(\d[\d_]*))", shown)
-    base, subscript = (match[1], match[2] or match[3]) if match else (shown, "")
+    base, subscript = _parts(text)
     superscript = "" if time is None else f"({time})".replace("-", MINUS)
     return Name(base, subscript, superscript, bold, size)
+
+
+@lru_cache(1000)
+def _parts(text: str) -> tuple[str, str]:
+    shown = clean(text)
+    match = re.fullmatch(r"(.*?[^\d_])(?:_(\w+)|(\d[\d_]*))", shown)
+    return (match[1], match[2] or match[3]) if match else (shown, "")
 
 
 def clean(text: str, longest: int = LONGEST) -> str:

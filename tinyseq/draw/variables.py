@@ -4,7 +4,7 @@
 * A slice of a sequence belongs to the step that reads it.
 * A number outside the steps with the label of a number in every step is their total: left out.
 * Leaves of one time with one label and one array are one input, read by several recurrences.
-* A state that a step is given, not computed in it, is an initial state.
+* What a recurrence starts from, and a state that truncation has cut off, are initial states.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def find_variables(nodes: Sequence[Node], where: Where, loops: Sequence[Loop]) -
     ]
     repeated = _repeated(labelled, step)
     labelled = [node for node in labelled if node not in repeated]
-    kinds = _kinds(labelled, step, loops)
+    kinds = _kinds(labelled, step, before, loops)
     busy = {step[n] for n in labelled if kinds[n] != "initial"}
     for n in labelled:
         if kinds[n] == "initial" and step[n] in busy:
@@ -100,15 +100,34 @@ def _readers(nodes: Iterable[Node], where: Where, of: Collection[Node]) -> dict[
 
 
 def _repeated(labelled: Iterable[Node], step: Mapping[Node, Step]) -> dict[Node, Node]:
-    """Leaves that hold the very array of an earlier one of the same time and label."""
+    """Values that are an earlier one of the same time and label over again.
+
+    A leaf with the very array of an earlier one; and what is made of that one alone, as a one-hot
+    vector is made of a target.
+    """
     first: dict[Any, Node] = {}
     found: dict[Node, Node] = {}
     for node in labelled:
-        if node.primitive is None and not node.requires_grad and node.value is not None:
+        origin = _origin(node)
+        if origin is not None and origin in step and origin.label == node.label:
+            if step[origin][1] == step[node][1]:
+                found[node] = found.get(origin, origin)
+        elif node.primitive is None and not node.requires_grad and node.value is not None:
             key = (node.label, step[node][1], _memory(node.value))
             if first.setdefault(key, node) is not node:
                 found[node] = first[key]
     return found
+
+
+def _origin(node: Node) -> Node | None:
+    """The labelled value of which a value is made by operations that read nothing else."""
+    while True:
+        sources = [parent for parent in node.parents if parent is not None]
+        if len(sources) != 1:
+            return None
+        node = sources[0]
+        if node.label is not None:
+            return node
 
 
 def _memory(array: Any) -> tuple[Any, ...]:
@@ -118,29 +137,32 @@ def _memory(array: Any) -> tuple[Any, ...]:
 
 
 def _kinds(
-    labelled: Collection[Node], step: Mapping[Node, Step], loops: Sequence[Loop]
+    labelled: Collection[Node],
+    step: Mapping[Node, Step],
+    before: Mapping[int, Mapping[Any, Any]],
+    loops: Sequence[Loop],
 ) -> dict[Node, str]:
-    """The kind of every node: "variable", "input", or "initial" in three cases.
+    """The kind of every node: "variable", "input", or "initial" in two cases.
 
-    A given value with a label that the recurrence computes is one that was carried over. It is an
-    initial state in a step that has nothing else, and beside a computed value of that label (where
-    truncation has cut off the state); alone among other variables it is what the step was given, as
-    the first input of a network that then reads its own outputs. And whatever is labelled in the
-    first step is an initial state if that step, unlike others, computes nothing.
+    A given value beside a computed one of its label is a state that truncation has cut off. And all
+    that is labelled in the first step of a recurrence is an initial state, if nothing there is made
+    in the way in which later steps make what has that label.
     """
-    computed = {n for n in labelled if n.name not in _CARRIERS}
-    labels = {(step[n][0], n.label) for n in computed}
-    computing = {step[n] for n in computed}
-    running = {loop for loop, _ in computing}
-    starts = {(lp.number, lp.times[0]) for lp in loops if lp.number in running} - computing
-    carried = {n for n in labelled if n not in computed and (step[n][0], n.label) in labels}
-    busy = {step[n] for n in labelled if n not in carried}
-    beside = {(step[n], n.label) for n in labelled if n not in carried}
+    beside = {(step[n], n.label) for n in labelled if n.name not in _CARRIERS}
+    cut_off = {n for n in labelled if n.name in _CARRIERS and (step[n], n.label) in beside}
+    firsts = {loop.number: loop.times[0] for loop in loops}
+    starts = {(k, time) for k, first in firsts.items() for time in (first, before[k][first])}
+    made = {
+        (step[n][0], n.name, n.label)
+        for n in labelled
+        if n not in cut_off and step[n] not in starts
+    }
+    regular = {step[n] for n in labelled if (step[n][0], n.name, n.label) in made}
+    running = {loop for loop, _, _ in made}
     kinds = {}
     for n in labelled:
         at = step[n]
-        cut_off = n in carried and (at not in busy or (at, n.label) in beside)
-        if at != OUTSIDE and (cut_off or at in starts):
+        if n in cut_off or (at in starts and at not in regular and at[0] in running):
             kinds[n] = "initial"
         else:
             kinds[n] = "input" if n.primitive is None else "variable"

@@ -1,0 +1,114 @@
+"""plot: curves beside the graphs: how a loss falls, and how a gradient vanishes through time.
+
+    draw.loss_curve({"training": losses}, baselines={"trigram": 2.5}).savefig("loss.svg")
+    draw.gradient_flow(loss, ["h", "c"]).savefig("flow.png")
+
+Both give a matplotlib Figure; no window is opened and no global state is touched.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from math import nan
+from typing import Any
+
+from tinyseq.draw.contract import contract
+from tinyseq.draw.extract import extract
+from tinyseq.draw.style import GREY, STATE_LINES, sorted_states
+from tinyseq.errors import DrawError
+
+# Lines differ in colour and in kind, for those who do not see the colour.
+_KINDS = ("-", "--", "-.", ":")
+
+
+def loss_curve(
+    losses: Mapping[str, Sequence[float] | Mapping[int, float]],
+    baselines: Mapping[str, float] | None = None,
+    x_label: str = "updates",
+    y_label: str = "loss",
+) -> Any:
+    """Loss against training time, with what other models reach as horizontal lines.
+
+    Args:
+        losses: for every curve its name, and values for updates 1, 2, 3 ..., or by update.
+        baselines: the names and values of the horizontal lines.
+        x_label, y_label: what the axes show.
+
+    Raises:
+        DrawError: no curves, or one without values.
+    """
+    if not losses or not all(len(values) for values in losses.values()):
+        raise DrawError("loss_curve: a curve without values")
+    figure, axes = _figure()
+    for k, (name, values) in enumerate(losses.items()):
+        pairs = values.items() if isinstance(values, Mapping) else enumerate(values, 1)
+        axes.plot(*zip(*pairs, strict=True), label=name, **_look(k))
+    for name, value in (baselines or {}).items():
+        axes.axhline(value, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
+        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+        axes.annotate(name, (1, value), xytext=(-2, 2), ha="right", color=GREY, size=9, **place)
+    axes.set(xlabel=x_label, ylabel=y_label)
+    if len(losses) > 1:
+        axes.legend(frameon=False)
+    return figure
+
+
+def gradient_flow(outputs: Any, variables: Iterable[str] | None = None) -> Any:
+    """The norm of the loss's gradient by each state, against time, on a logarithmic scale.
+
+    A gradient that vanishes on its way back falls to the left. Where the norm is zero (or was too
+    small for the numbers used) the line stops.
+
+    Args:
+        outputs: the loss, a Tensor of one element. Its graph and every ``.grad`` stay as they are.
+        variables: which ones, by the names in the pictures; by default the states, those that a
+            later step reads.
+
+    Raises:
+        DrawError: none of the variables has a gradient.
+        GraphError: the graph was freed, or nothing was recorded.
+    """
+    run = extract(outputs, gradients=True)
+    norms: dict[str, dict[int, float]] = defaultdict(dict)
+    for number, norm in run.gradients.items():
+        v = run.vertices[number]
+        if isinstance(v.time, int) and v.variable is not None and v.kind != "initial":
+            norms[v.variable][v.time] = norm
+    if variables is None:
+        times = sorted({time for loop in run.loops for time in loop.times})[:4]
+        some = contract(run, times).vertices
+        variables = sorted_states(v.label for v in some if v.kind == "state")
+    chosen = list(variables)
+    missing = [name for name in chosen if name not in norms]
+    if missing or not chosen:
+        raise DrawError(
+            f"gradient_flow: no gradient by {', '.join(missing) or 'any state'} at any step; there "
+            f"are gradients by {', '.join(norms) or 'nothing'}"
+        )
+    figure, axes = _figure()
+    for k, name in enumerate(chosen):
+        steps = sorted(norms[name])
+        axes.plot(steps, [norms[name][t] or nan for t in steps], label=name, **_look(k))
+    axes.set(xlabel="step $t$", ylabel="norm of the gradient", yscale="log")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    if len(chosen) > 1:
+        axes.legend(frameon=False)
+    return figure
+
+
+def _figure() -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _look(k: int) -> dict[str, Any]:
+    return {
+        "color": STATE_LINES[k % len(STATE_LINES)],
+        "linestyle": _KINDS[k % len(_KINDS)],
+        "linewidth": 1.5,
+    }
