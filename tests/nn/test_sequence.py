@@ -112,7 +112,7 @@ def test_a_mask_picks_losses(literal: bool, mask: str):
 
 @pytest.mark.parametrize("literal", [False, True])
 def test_error_derivatives_are_added_at_masked_units_and_steps_only(literal: bool):
-    """Targets for a subset of the units at some steps (Hinton's lecture 7): dL/do is zero elsewhere."""
+    """Targets for some units at some steps (Hinton's lecture 7): dL/do is zero elsewhere."""
     mask = MASKS["units"]
     found: dict[Any, Any] = {}
 
