@@ -218,6 +218,8 @@ _where_of = Primitive(  # with a condition that is part of the graph: for the co
 def sign(a: Any) -> Any:
     """-1, 0 or 1 as a raw array: constant wherever it has a derivative."""
     if recording.get() is TRACED and isinstance(a, Tensor):
-        return (a > 0).astype(a.dtype) - (a < 0).astype(a.dtype)
+        positive: Any = a > 0  # type: ignore[operator]
+        negative: Any = a < 0  # type: ignore[operator]
+        return positive.astype(a.dtype) - negative.astype(a.dtype)
     array = as_array(raw(a))
     return namespace(array).sign(array)

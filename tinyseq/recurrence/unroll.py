@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from tinyseq import structure
 from tinyseq.autograd.engine import paused_gc
 from tinyseq.autograd.node import Scope, current_scope, scope
@@ -21,7 +23,7 @@ from tinyseq.autograd.primitive import no_grad, recording
 from tinyseq.autograd.tensor import Tensor, label
 from tinyseq.backend import as_array, namespace, to_numpy
 from tinyseq.errors import ConfigError, DataError, ShapeError, StructureError
-from tinyseq.ops import identity, stack, unbind, where
+from tinyseq.ops import concatenate, identity, stack, unbind, where
 from tinyseq.recurrence.feed import Feed
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
@@ -69,6 +71,8 @@ def unroll(
         StructureError: a step that does not return (y, state), or changes the state's structure.
         DataError: lengths that are negative, too long, or not one for each sequence.
     """
+    if hasattr(cell, "run_steps") and feed is None and recording.get() in (True, False):
+        return _at_once(cell, inputs, state, length, lengths, reverse, detach_every, as_list)
     xs, steps = steps_of(inputs, length)
     batch = batch_size(inputs, state)
     if detach_every is not None and detach_every < 1:
@@ -115,6 +119,54 @@ def unroll(
     finally:
         current_scope.reset(token)
     return (outputs if as_list else _stacked(outputs)), state
+
+
+def _at_once(
+    cell: Any,
+    inputs: Any,
+    state: Any,
+    length: int | None,
+    lengths: Any,
+    reverse: bool,
+    every: int | None,
+    as_list: bool,
+) -> tuple[Any, Any]:
+    """``unroll`` of a compiled cell, which runs all steps in one call (of each detached part)."""
+    steps = steps_of(None if inputs is None else structure.map(_raw, inputs), length)[1]
+    batch = batch_size(inputs, state)
+    ends = _checked_lengths(lengths, batch, steps)
+    state = initial_state(cell, batch) if state is None else state
+    if not steps:
+        return _no_outputs(cell, inputs, state, as_list), state
+    whole = _stacked(inputs) if isinstance(inputs, list) else inputs
+    order = slice(None, None, -1) if reverse else slice(None)
+    running = None
+    if ends is not None:
+        running = ends > np.arange(steps)[order, None]
+    parts = []
+    for start in range(0, steps, every or steps):
+        part = slice(start, min(start + (every or steps), steps))
+        state = structure.map(_detached, state) if start else state
+        x = whole
+        if x is not None and (reverse or part != slice(0, len(structure.leaves(whole)[0]))):
+            x = structure.map(lambda a, part=part: None if a is None else a[:steps][order][part], x)
+        outputs, state = cell.run_steps(
+            x, state, part.stop - start, None if running is None else running[part]
+        )
+        parts.append(outputs)
+    joined = parts[0]
+    if len(parts) > 1:
+        joined = structure.map(lambda *pieces: concatenate(pieces), *parts)
+    joined = structure.map(lambda a: a[order], joined) if reverse else joined
+    if as_list:
+        columns = [unbind(a) for a in structure.leaves(joined)]
+        rows = [iter(row) for row in zip(*columns, strict=True)]
+        return [structure.map(lambda _, row=row: next(row), joined) for row in rows], state
+    return joined, state
+
+
+def _raw(value: Any) -> Any:
+    return value.data if isinstance(value, Tensor) else value
 
 
 def steps_of(inputs: Any, length: int | None = None) -> tuple[list[Any], int]:

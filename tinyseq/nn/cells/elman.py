@@ -183,7 +183,7 @@ def check_input(x: Any, size: int, h: Any) -> None:
         return
     if not size:
         raise ShapeError(f"x(t){place()} given to a cell of input_size 0, which reads no input")
-    shape = getattr(x, "shape", ())
+    shape: tuple[int, ...] = getattr(x, "shape", ())
     if len(shape) != 2 or shape[1] != size:
         found = f"has shape {tuple(shape)}" if hasattr(x, "shape") else f"is {type(x).__name__}"
         raise ShapeError(f"x(t){place()} should have shape (batch, {size}), but it {found}")

@@ -1,0 +1,254 @@
+"""compile: the same recurrence, fast.
+
+    fast = ts.compile(cell)          # or a layer, or a SequenceModel: same call, same numbers
+    ys, state = ts.unroll(fast, xs)
+    print(fast.source)               # the loop that runs
+
+A compiled cell is a cell: taking one step of it is taking one step of the original. ``unroll``
+hands it whole sequences, for which it writes a loop, once for each combination of shapes. The loop
+is one node of the tape, so it composes with everything around it; second derivatives are those of
+the original cell.
+"""
+
+from __future__ import annotations
+
+import builtins
+import copy
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tinyseq import structure
+from tinyseq.autograd.node import Node, recording
+from tinyseq.autograd.primitive import PICK, Primitive, no_grad
+from tinyseq.autograd.tensor import Tensor
+from tinyseq.backend import as_array, flush_tiny
+from tinyseq.compile.emit_numpy import Emitted, emit
+from tinyseq.compile.program import Program
+from tinyseq.compile.rewrite import rewrite
+from tinyseq.compile.schedule import Schedule, schedule
+from tinyseq.compile.simplify import simplify
+from tinyseq.compile.trace import trace
+from tinyseq.errors import CompileError, GraphError
+from tinyseq.nn.cell import Cell
+from tinyseq.nn.layers import Recurrent
+from tinyseq.nn.parameter import Parameter
+from tinyseq.nn.sequence import SequenceModel
+from tinyseq.ops import where
+
+KEPT_LOOPS = 16  # of different shapes, for each compiled cell
+
+
+def compile(module: Any) -> Any:
+    """A cell, layer or sequence model that computes the same as the given one, faster.
+
+    It shares the parameters with the original. Shapes are found at the first call.
+
+    Args:
+        module: an ``nn.Cell``, a layer (``RNN``, ``LSTM``, ``GRU``), or a ``SequenceModel``.
+
+    Raises:
+        CompileError: something else; at the first call also for a step that cannot be compiled,
+            with the reason.
+    """
+    if isinstance(module, Compiled):
+        return module
+    fast: Any
+    if isinstance(module, SequenceModel):
+        fast = copy.copy(module)
+        fast.cell = compile(module.cell)
+        return fast
+    if isinstance(module, Recurrent):
+        fast = copy.copy(module)
+        fast.cells = [compile(cell) for cell in module.cells]
+        return fast
+    if isinstance(module, Cell):
+        return Compiled(module)
+    raise CompileError(f"compile: a cell, a layer or a SequenceModel, not {type(module).__name__}")
+
+
+class Compiled(Cell):
+    """A cell whose sequences run as a written-out loop."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        self.loops: OrderedDict[Any, _Loop] = OrderedDict()
+        self.last: _Loop | None = None
+
+    def _walk(self, prefix: str, above: tuple[int, ...]) -> Iterator[tuple[str, Parameter]]:
+        """The cell's own parameters, under their own names."""
+        return self.cell._walk(prefix, above)
+
+    def init_state(self, batch: int) -> Any:
+        """The cell's."""
+        return self.cell.init_state(batch)
+
+    def __call__(self, x: Any, state: Any) -> tuple[Any, Any]:
+        return self.cell(x, state)
+
+    @property
+    def source(self) -> str:
+        """The source of the loop that ran last."""
+        if self.last is None:
+            raise CompileError("nothing has run yet: shapes are known after the first call")
+        return self.last.emitted.source
+
+    def run_steps(self, xs: Any, state: Any, steps: int, running: Any = None) -> tuple[Any, Any]:
+        """All steps: the outputs, stacked, and the final state.
+
+        Args:
+            xs: structure of arrays or Tensors (T, N, ...), or None.
+            state: structure of arrays or Tensors, the initial state.
+            steps: T, at least 1.
+            running: (T, N) of booleans, which sequences have not ended; None for all.
+        """
+        step: Any = self.cell
+        if running is not None:
+            step, xs = _Held(self.cell), (xs, running)
+        inputs = [a for a in structure.leaves(xs) if a is not None]
+        states = structure.leaves(state)
+        parameters: list[Any] = self.parameters()
+        needed = tuple(isinstance(a, Tensor) and a.requires_grad for a in [*inputs, *parameters])
+        key = (steps, _kinds(inputs), _kinds(states), _kinds(parameters), structure.skeleton(state),
+               running is not None, self.training, needed)  # fmt: skip
+        loop = self.loops.get(key)
+        if loop is None:
+            example = structure.map(lambda a: None if a is None else _raw(a)[0], xs)
+            start = structure.map(_raw, state)
+            program = trace(step, example, start, parameters)
+            program.input_grads = [
+                g if wanted else None
+                for g, wanted in zip(program.input_grads, needed, strict=False)
+            ]
+            loop = self.loops[key] = _Loop(program, step, example, start, steps)
+            while len(self.loops) > KEPT_LOOPS:
+                self.loops.popitem(last=False)
+        else:
+            self.loops.move_to_end(key)
+        self.last = loop
+        return loop.run(inputs, states, parameters)
+
+
+def optimized(program: Program) -> Program:
+    """The Program after all that makes it smaller or takes it out of the loop."""
+    return simplify(rewrite(simplify(program)))
+
+
+class _Held:
+    """A step in which sequences that have ended stay as they are, as ``unroll`` has it."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+
+    def __call__(self, pair: Any, state: Any) -> tuple[Any, Any]:
+        x, running = pair
+        y, new = self.cell(x, state)
+
+        def hold(value: Any, before: Any) -> Any:
+            mask = running.reshape((running.shape[0],) + (1,) * (len(value.shape) - 1))
+            return where(mask, value, before)
+
+        return structure.map(lambda a: hold(a, 0.0), y), structure.map(hold, new, state)
+
+
+class _Loop:
+    """The loop for one combination of shapes, with the memory it works in."""
+
+    def __init__(self, program: Program, step: Any, x: Any, state: Any, steps: int) -> None:
+        self.schedule: Schedule = schedule(optimized(program))
+        self.emitted: Emitted = emit(self.schedule, steps)
+        with no_grad():
+            self.output = step(x, state)[0]
+        self.state = state
+        self.code = builtins.compile(self.emitted.source, "<tinyseq compiled loop>", "exec")
+        self.free: list[Any] = []
+
+    def workspace(self) -> Any:
+        """forward and backward over memory that nobody else is using."""
+        try:
+            return self.free.pop()
+        except IndexError:
+            names: dict[str, Any] = {}
+            exec(self.code, names)
+            return names["build"](np, self.emitted.constants, self.emitted.calls, flush_tiny)
+
+    def run(self, inputs: list[Any], states: list[Any], parameters: list[Any]) -> tuple[Any, Any]:
+        tensors = [*inputs, *states, *parameters]
+        arrays = [_raw(value) for value in tensors]
+        lease = _Lease(self, len(inputs), len(states), arrays)
+        outputs, finals = lease.forward()
+        results = [*outputs, *finals]
+        parents = tuple(t.node if isinstance(t, Tensor) else None for t in tensors)
+        requires_grad = any(p is not None and p.requires_grad for p in parents)
+        if requires_grad and recording.get():
+            params = {"outputs": len(results), "shapes": tuple(r.shape for r in results)}
+            whole = Node(LOOP, parents, lease, params, (), results[0].dtype, True)
+            results = [
+                Tensor(r, Node(PICK, (whole,), None, k, r.shape, r.dtype, True))
+                for k, r in enumerate(results)
+            ]
+        else:
+            results = [Tensor(r) for r in results]
+        given = iter(results)
+        output = structure.map(lambda _: next(given), self.output)
+        return output, structure.map(lambda _: next(given), self.state)
+
+
+class _Lease:
+    """The memory of one forward pass, until its backward pass is over or it is forgotten.
+
+    Then it goes back to the loop, for the next pass to write over: never while a graph needs it.
+    """
+
+    def __init__(self, loop: _Loop, inputs: int, states: int, arrays: list[Any]) -> None:
+        self.loop, self.inputs, self.states, self.arrays = loop, inputs, states, arrays
+        self.workspace = loop.workspace()
+        self.seeds: Any = None
+        self.gradients: list[Any] = []
+
+    def __del__(self) -> None:
+        self.loop.free.append(self.workspace)
+
+    def forward(self) -> tuple[tuple, tuple]:
+        outputs, finals, self.kept = self.workspace[0](*self.arrays)
+        self.shapes = [(a.shape, a.dtype) for a in (*outputs, *finals)]
+        return outputs, finals
+
+    def gradient(self, g: list[Any], i: int) -> Any:
+        """The cotangent of argument i, from the cotangents of the outputs and final states."""
+        if self.seeds is not g:
+            seeds = [
+                np.zeros(shape, dtype) if part is None else np.asarray(part, dtype)
+                for part, (shape, dtype) in zip(g, self.shapes, strict=True)
+            ]
+            parameters = self.arrays[self.inputs + self.states :]
+            found = self.workspace[1](*seeds, self.kept, *parameters)
+            self.gradients = [array for group in found for array in group]
+            self.seeds = g
+        found = self.gradients[i]
+        return np.zeros(self.arrays[i].shape, self.arrays[i].dtype) if found is None else found
+
+
+def _pull(g: Any, node: Any, i: int) -> Any:
+    if not isinstance(node.saved, _Lease) or any(isinstance(part, Tensor) for part in g):
+        raise GraphError(
+            "the second derivative of a compiled loop: run the original cell, with unroll, for that"
+        )
+    return node.saved.gradient(g, i)
+
+
+def _push(tangents: Any, node: Any) -> Any:
+    raise GraphError("forward mode through a compiled loop: run the original cell, with unroll")
+
+
+LOOP = Primitive("compiled loop", "outputs", lambda xp, *arrays: arrays, _pull, _push, None)
+
+
+def _raw(value: Any) -> Any:
+    return value.data if isinstance(value, Tensor) else as_array(value)
+
+
+def _kinds(values: list[Any]) -> tuple:
+    return tuple((tuple(v.shape), _raw(v).dtype.str) for v in values)

@@ -1,0 +1,302 @@
+"""Lines: where every value of a step lives, and the line of NumPy that computes it.
+
+A Slot is a place in memory. Spans: "T" is an array of all steps, "K" one of a chunk of the backward
+pass, "" a single one that every step uses again. ``array_`` is the list of an array's slices, made
+once, so that a step need not slice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from keyword import iskeyword
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tinyseq.compile.program import Value
+from tinyseq.errors import CompileError
+
+UFUNCS = {
+    "add": "add", "sub": "subtract", "mul": "multiply", "div": "divide", "neg": "negative",
+    "exp": "exp", "expm1": "expm1", "log": "log", "log1p": "log1p", "sqrt": "sqrt", "sin": "sin",
+    "cos": "cos", "tanh": "tanh", "abs": "abs", "pow": "power", "maximum": "maximum",
+    "minimum": "minimum", "gt": "greater", "ge": "greater_equal", "lt": "less",
+    "le": "less_equal", "eq": "equal", "ne": "not_equal",
+}  # fmt: skip
+ELEMENTWISE = {*UFUNCS, "sigmoid", "relu"}
+VIEWS = {"getitem", "transpose", "reshape", "broadcast_to", "identity"}
+
+
+@dataclass
+class Slot:
+    """Where a value lives.
+
+    Attributes:
+        array: its name.
+        span: "T", "K" or "".
+        shift: 1 for a state after the step, in an array that begins with the initial state.
+        owner: "build" if it is allocated once, "call" if every call brings its own.
+        whole: whether the array is an array of its own, not a view of another.
+    """
+
+    array: str
+    span: str
+    shift: int = 0
+    owner: str = "build"
+    whole: bool = True
+
+    def step(self) -> str:
+        """The value of one step, in a loop over t."""
+        later = " + 1" * self.shift
+        return {"T": f"{self.array}_[t{later}]", "K": f"{self.array}_[t - lo]", "": self.array}[
+            self.span
+        ]
+
+    def slab(self, backward: bool) -> str:
+        """The values of all steps; in the backward pass, of the chunk of steps from lo to hi."""
+        if self.span == "K":
+            return f"{self.array}[:n]"
+        if self.span == "":
+            return self.array
+        if backward:
+            return f"{self.array}[lo + 1 : hi + 1]" if self.shift else f"{self.array}[lo:hi]"
+        return f"{self.array}[1:]" if self.shift else f"{self.array}[:n]"
+
+
+class Lines:
+    """Writes lines, one value at a time; ``emit_numpy`` puts them into functions."""
+
+    def __init__(self) -> None:
+        self.slots: dict[int, Slot] = {}
+        self.names: set[str] = set()
+        self.build: list[str] = []  # the allocation
+        self.body: list[str] = []  # of the function that is being written
+        self.indent = ""
+        self.constants: list[Any] = []
+        self.calls: list[tuple[Any, dict[str, Any]]] = []
+        self.lists: set[str] = set()  # of arrays that build() allocates
+        self.call_lists: set[str] = set()  # of arrays that belong to the call
+        self.backward = False
+        self.fixed: set[int] = set()  # values that are the same in every step
+        self.placed: dict[int, set[int]] = {}  # pieces of a concatenation that are in place already
+
+    # -- names and places ----------------------------------------------------------------------
+
+    def name(self, wish: str) -> str:
+        """A name that is not taken, like the wish."""
+        base = "".join(c if c.isascii() and c.isalnum() else "_" for c in wish).strip("_") or "v"
+        base = base if base[0].isalpha() else "v" + base
+        name, number = base, 1
+        while name in self.names or name in RESERVED or iskeyword(name):
+            number += 1
+            name = f"{base}_{number}"
+        self.names.add(name)
+        return name
+
+    def view_slot(self, base: Slot, name: str, expression: str) -> Slot:
+        """A slot for a view of another slot, defined where that one is."""
+        if base.owner == "build":
+            self.build.append(f"{name} = {expression}")
+        else:
+            self.prelude.append(f"{name} = {expression}")
+        return Slot(name, base.span, base.shift, base.owner, whole=False)
+
+    def sliced(self, slot: Slot) -> str:
+        """The value of one step; sees to it that the list of the steps' slices is made."""
+        if slot.span:
+            if slot.owner == "call":
+                self.call_lists.add(slot.array)
+            elif slot.array not in self.lists:
+                self.lists.add(slot.array)
+                self.build.append(f"{slot.array}_ = list({slot.array})")
+        return slot.step()
+
+    def ref(self, value: Value, mode: str, ndim: int | None = None) -> str:
+        """How a value is written in a step ("step") or for all steps at once ("slab")."""
+        if value.kind == "constant":
+            return self.constant(value)
+        slot = self.slots[id(value)]
+        if mode == "step" or not slot.span:
+            return self.sliced(slot)
+        text = slot.slab(self.backward)
+        if ndim is not None and len(value.shape) < ndim:  # align from the right, after time
+            ones = ("1",) * (ndim - len(value.shape))
+            text += f".reshape({', '.join(('n', *ones, *map(str, value.shape)))})"
+        return text
+
+    def constant(self, value: Value) -> str:
+        """A number as it is; an array by its place in ``constants``."""
+        content = value.content
+        if isinstance(content, int | float):
+            return repr(content)
+        if not any(content is c for c in self.constants):
+            self.constants.append(content)
+        k = next(k for k, c in enumerate(self.constants) if c is content)
+        return f"constants[{k}]"
+
+    # -- lines ---------------------------------------------------------------------------------
+
+    def write(self, line: str, value: Value | None = None) -> None:
+        """One line of the function, with what it computes behind it."""
+        comment = "" if value is None else f"  # {self.equation(value)}"
+        self.body.append(self.indent + line + comment)
+
+    def equation(self, value: Value) -> str:
+        """A value and what it is made from, in the names of the program."""
+        made = ", ".join(self.title(v) for v in value.inputs)
+        return f"{self.title(value)} = {value.op}({made})" + (
+            f", {value.where.partition(' in ')[2]}" if " in " in value.where else ""
+        )
+
+    def title(self, value: Value) -> str:
+        """The label, else the name of the array."""
+        if value.kind == "constant":
+            return self.constant(value)
+        if value.label:
+            return value.label + {"state": "(t-1)", "seed_state": "'", "seed_y": "'"}.get(
+                value.kind, ""
+            )
+        return self.slots[id(value)].array if id(value) in self.slots else value.op
+
+    def emit(self, value: Value, mode: str, out: str) -> None:
+        """Compute a value into ``out``."""
+        op, ins = value.op, value.inputs
+        refs = [self.ref(v, mode, len(value.shape)) for v in ins]
+        if op in UFUNCS:
+            self.write(f"{UFUNCS[op]}({', '.join(refs)}, {out})", value)
+        elif op == "sigmoid":
+            half = f"half_{dtype_of(value)}"
+            self.write(f"multiply({refs[0]}, {half}, {out})", value)
+            self.write(f"tanh({out}, {out})")
+            self.write(f"multiply({out}, {half}, {out})")
+            self.write(f"add({out}, {half}, {out})")
+        elif op == "relu":
+            self.write(f"maximum({refs[0]}, 0, {out})", value)
+        elif op == "linear":
+            self.product(ins[0], f"{self.ref(ins[1], 'step')}.T", value, mode, out)
+            if len(ins) == 3:
+                self.write(f"add({out}, {self.ref(ins[2], 'step')}, {out})")
+        elif op == "matmul":
+            self.matmul(value, mode, out)
+        elif op == "concatenate":
+            self.concatenate(value, mode, out)
+        elif op == "sum":
+            self.total(value, mode, out)
+        elif op in VIEWS:
+            self.write(f"{out}[...] = {self.view(value, refs[0], mode)}", value)
+        else:
+            self.generic(value, mode, out)
+
+    def generic(self, value: Value, mode: str, out: str) -> None:
+        """Any operation, step by step, as the tape computes it."""
+        assert value.primitive is not None
+        self.calls.append((value.primitive.forward, value.params))
+        refs = ", ".join(["np", *(self.ref(v, "step") for v in value.inputs)])
+        k = len(self.calls) - 1
+        if mode == "slab" and self.varies(value):
+            slot = self.slots[id(value)]
+            steps = "range(lo, hi)" if self.backward else "range(n)"
+            self.write(f"for t in {steps}:")
+            self.write(
+                f"    {self.sliced(slot)}[...] = calls[{k}][0]({refs}, **calls[{k}][1])", value
+            )
+        else:
+            self.write(f"{out}[...] = calls[{k}][0]({refs}, **calls[{k}][1])", value)
+
+    def product(self, left: Value, right: str, value: Value, mode: str, out: str) -> None:
+        """A stack of rows times one matrix: one product."""
+        a = self.ref(left, mode)
+        if mode == "slab" and self.slots[id(left)].span:
+            wide, high = left.shape[-1], value.shape[-1]
+            self.write(f"dot({a}.reshape(-1, {wide}), {right}, {out}.reshape(-1, {high}))", value)
+        else:
+            self.write(f"dot({a}, {right}, {out})" if len(left.shape) == 2 else
+                       f"matmul({a}, {right}, {out})", value)  # fmt: skip
+
+    def matmul(self, value: Value, mode: str, out: str) -> None:
+        """A product of two matrices, of which either may be the same in every step."""
+        a, b = value.inputs
+        flat = len(a.shape) == len(b.shape) == 2
+        if flat and not self.varies(b):
+            self.product(a, self.ref(b, "step"), value, mode, out)
+        elif flat and mode == "step":
+            self.write(f"dot({self.ref(a, mode)}, {self.ref(b, mode)}, {out})", value)
+        elif flat:
+            self.write(f"matmul({self.ref(a, mode)}, {self.ref(b, mode)}, {out})", value)
+        else:
+            self.generic(value, mode, out)
+
+    def varies(self, value: Value) -> bool:
+        """Whether a value differs from step to step."""
+        if value.kind in ("parameter", "constant"):
+            return False
+        return id(value) not in self.fixed
+
+    def concatenate(self, value: Value, mode: str, out: str) -> None:
+        """Pieces next to each other; those that are not in their place already are copied."""
+        axis, start = value.params["axis"], 0
+        placed = self.placed.get(id(value), set())
+        for k, piece in enumerate(value.inputs):
+            end = start + piece.shape[axis]
+            if k not in placed:
+                lead = axis + (1 if mode == "slab" else 0)
+                index = ", ".join((":",) * lead + (f"{start}:{end}",))
+                self.write(f"{out}[{index}] = {self.ref(piece, mode)}", value)
+            start = end
+
+    def total(self, value: Value, mode: str, out: str) -> None:
+        """A sum over axes."""
+        shift = 1 if mode == "slab" else 0
+        axis = tuple(k + shift for k in value.params["axis"])
+        kept = value.params["keepdims"]
+        a = self.ref(value.inputs[0], mode)
+        self.write(f"add.reduce({a}, {axis}, None, {out}, {kept})", value)
+
+    def view(self, value: Value, base: str, mode: str) -> str:
+        """A view of a base, as an expression."""
+        slab = mode == "slab"
+        if value.op == "getitem":
+            index = value.params["index"]
+            parts = index if isinstance(index, tuple) else (index,)
+            shown = ", ".join([":"] * slab + [_index_text(p, value) for p in parts])
+            return f"{base}[{shown}]"
+        if value.op == "transpose":
+            axes = value.params["axes"]
+            return f"{base}.transpose({(0, *(k + 1 for k in axes)) if slab else axes})"
+        if value.op == "identity":
+            return base
+        shape = ", ".join((["n"] if slab else []) + [str(n) for n in value.shape])
+        if value.op == "reshape":
+            return f"{base}.reshape({shape})" if shape else f"{base}.reshape(())"
+        ones = len(value.shape) - len(value.inputs[0].shape)
+        if slab and ones:
+            old = ", ".join(["n"] + ["1"] * ones + [str(n) for n in value.inputs[0].shape])
+            base = f"{base}.reshape({old})"
+        return f"broadcast_to({base}, ({shape},))"
+
+    prelude: list[str]
+
+
+RESERVED = {
+    *UFUNCS.values(), "dot", "matmul", "empty", "constants", "broadcast_to", "n", "lo", "hi", "t",
+    "T", "K", "list", "range", "forward", "backward", "build", "np", "kept", "calls", "concatenate",
+    "half_float32", "half_float64",
+}  # fmt: skip
+
+
+def bytes_of(value: Value) -> int:
+    return prod(value.shape) * np.dtype(dtype_of(value)).itemsize
+
+
+def dtype_of(value: Value) -> str:
+    return np.dtype(value.dtype if value.dtype is not None else np.float64).name
+
+
+def _index_text(part: Any, value: Value) -> str:
+    if isinstance(part, slice):
+        shown = ["" if p is None else str(p) for p in (part.start, part.stop)]
+        return ":".join(shown) + (f":{part.step}" if part.step not in (None, 1) else "")
+    if part is None or part is Ellipsis or isinstance(part, int):
+        return "..." if part is Ellipsis else str(part)
+    raise CompileError(f"{value.where}: an index by array cannot be compiled")
