@@ -61,6 +61,7 @@ class ndarray:
     real = property(lambda self: wrap(self._host.real))
     imag = property(lambda self: wrap(self._host.imag))
     base = property(lambda self: None if self._host.base is None else wrap(self._host.base))
+    data = property(lambda self: _Memory(self._host.ctypes.data))
 
     # Leaving the GPU on purpose: each of these waits for it.
 
@@ -165,6 +166,13 @@ class ndarray:
 
     def __deepcopy__(self, memo: Any) -> "ndarray":
         return wrap(self._host.copy())
+
+
+class _Memory:
+    """``cupy.ndarray.data``: where the elements lie, which is not where the host can read them."""
+
+    def __init__(self, ptr: int) -> None:
+        self.ptr = ptr
 
 
 class _Flags:

@@ -165,10 +165,11 @@ def tensors_of(outputs: Any) -> list[Tensor]:
 def _sources(node: Node) -> Sequence[Node | None]:
     """What a value is made from: an element of a stack is made from that element alone."""
     whole = node.parents[0] if node.parents else None
-    if node.name == "index" and whole is not None and whole.name == "stack":
+    if node.name == "getitem" and whole is not None and whole.name == "stack":
         index = node.params["index"]
-        if whole.params["axis"] == 0 and isinstance(index, int | slice):
-            return whole.parents[index] if isinstance(index, slice) else [whole.parents[index]]
+        first = index[0] if isinstance(index, tuple) and index else index
+        if whole.params["axis"] == 0 and isinstance(first, int | slice):
+            return whole.parents[first] if isinstance(first, slice) else [whole.parents[first]]
     return node.parents
 
 

@@ -79,8 +79,9 @@ def _runs(steps: Sequence[Scope]) -> dict[Scope, tuple[int, int]]:
     A run ends where a time comes again. But where several steps are opened twice in a row, the
     second time goes on with the step: a loop whose body opens its step more than once.
     """
-    twice = sum(a.index == b.index for a, b in zip(steps, steps[1:], strict=False))
-    goes_on = twice > 1 or len({step.index for step in steps}) == 1
+    changes = [b for a, b in zip(steps, steps[1:], strict=False) if a.index != b.index]
+    repeats = len(steps) - 1 - len(changes)
+    goes_on = repeats > 1 or len({step.index for step in steps}) == 1 + len(changes)
     found: dict[Scope, tuple[int, int]] = {}
     run, count = 0, Counter[Any]()
     for k, step in enumerate(steps):

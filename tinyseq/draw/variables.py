@@ -14,11 +14,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tinyseq.autograd.node import Leaf, Node, Scope
+from tinyseq.backend import is_cupy
 from tinyseq.draw.graph import Time
 from tinyseq.draw.steps import Loop, Place
 
 _CARRIERS = frozenset({"leaf", "identity"})  # how a state comes into a step that is given it
-_SLICERS = frozenset({"pick", "index"})  # how a sequence is cut into the inputs of the steps
+_SLICERS = frozenset({"pick", "getitem"})  # how a sequence is cut into the inputs of the steps
 
 Step = tuple[Any, Any]  # the number of the recurrence, and the time
 OUTSIDE: Step = (None, None)
@@ -52,6 +53,10 @@ def find_variables(nodes: Sequence[Node], where: Where, loops: Sequence[Loop]) -
             step[node] = (place.loop, place.time)
     before = {loop.number: _before(loop) for loop in loops}
     computed = {(step[n][0], n.label) for n in step if n.name not in _CARRIERS}
+    carriers: dict[str | None, list[Node]] = defaultdict(list)
+    for node in step:
+        if node.name in _CARRIERS:
+            carriers[node.label].append(node)
     outside = [node for node in step if step[node] == OUTSIDE]
     for node, readers in _readers(nodes, where, outside).items():
         if node.primitive is None and node.requires_grad and len(readers) > 1:
@@ -61,7 +66,8 @@ def find_variables(nodes: Sequence[Node], where: Where, loops: Sequence[Loop]) -
             if node.name in _SLICERS:
                 step[node] = (loop, time)
             elif (loop, node.label) in computed and time == loops[loop].times[0]:
-                step[node] = (loop, before[loop][time])
+                under_a_new_node = any(step[n] == (loop, time) for n in carriers[node.label])
+                step[node] = (loop, time if under_a_new_node else before[loop][time])
     timed = {node.label for node in step if step[node] != OUTSIDE}
     labelled = [
         n
@@ -132,7 +138,7 @@ def _origin(node: Node) -> Node | None:
 
 def _memory(array: Any) -> tuple[Any, ...]:
     """Where an array lies and how it is laid out; the same for two views of the same elements."""
-    address = array.ctypes.data if hasattr(array, "ctypes") else array.data.ptr
+    address = array.data.ptr if is_cupy(array) else array.ctypes.data
     return address, array.shape, array.strides, array.dtype.str
 
 
