@@ -118,14 +118,17 @@ figure.savefig(out / "03_loss.svg")
 # of embeddings, $U$ and $W$ are the weights of all four gates, and $c$ is the cell state.
 
 # %%
-piece = held_out[1000:1009]
+text = vocabulary.decode(held_out)
+start = text.index(" the ") + 1
+piece = held_out[start : start + 9]
 loss, _ = model.loss(piece[:-1, None], piece[1:, None])
 circuit = draw.circuit(loss)
 circuit.save(out / "03_circuit.svg")
 circuit
 
 # %%
-unrolled = draw.unrolled(loss)
+characters = vocabulary.decode(piece)
+unrolled = draw.unrolled(loss, text={"x": characters[:-1], "y": characters[1:]})
 unrolled.save(out / "03_unrolled.svg")
 unrolled
 
@@ -162,15 +165,14 @@ for k, b in zip(contexts, by_context, strict=True):
     print(f"LSTM with {k:3} characters of context: {b:.3f} bits")
 
 # %% [markdown]
-# With two or three characters the table is better: that is what a table is made for, and the LSTM
-# has hardly ever been started in the middle of a word. Beyond that the table has nothing more to
-# give, and the LSTM goes on, to twenty characters and more: it is in a list, in an example of
-# code, in a sentence about exceptions.
+# With a few characters the table is much better: that is what a table is made for, while the LSTM
+# was never trained to start in the middle of a word. With four, the table has given all it has. The
+# LSTM goes on, in smaller and smaller gains, to about fifty: it can tell from there whether this is
+# a list, an example of code, or a sentence about exceptions.
 #
 # Where in the text does it gain?
 
 # %%
-text = vocabulary.decode(held_out)
 kinds = {
     "first letter of a word": r"\b[a-zA-Z]",
     "other letters": r"\B[a-zA-Z]",
@@ -192,6 +194,10 @@ axis.set(xlabel="bits a character", xlim=(0, None))
 axis.legend(frameon=False, loc="lower right")
 axis.spines[["top", "right"]].set_visible(False)
 figure.savefig(out / "03_kinds.svg")
+
+# %% [markdown]
+# Inside a word, where only spelling counts, the table is still better. The LSTM gains where words
+# begin and end, at punctuation, and at the ends of lines: there a wider view is needed.
 
 
 # %% [markdown]

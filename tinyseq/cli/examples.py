@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from tinyseq import nn, ops
-from tinyseq.autograd.tensor import Tensor
+from tinyseq.autograd.node import scope
+from tinyseq.autograd.tensor import Tensor, label
 from tinyseq.errors import ConfigError
+from tinyseq.recurrence import unroll
 
 INPUTS, HIDDEN, OUTPUTS = 3, 8, 4
 
@@ -59,18 +61,33 @@ def _output_recurrence(hidden_recurrence: bool) -> Callable[..., Tensor]:
 
 def _teacher_forcing(xs: Any, ys: Any, rng: np.random.Generator) -> Tensor:
     cell = nn.OutputRecurrentCell(INPUTS, HIDDEN, OUTPUTS, seed=rng)
-    return nn.SequenceModel(cell).loss(nn.Forced(xs, ys), ys)[0]
+    targets = nn.one_hot(ys, OUTPUTS)  # real vectors, so that the very target is fed back
+
+    def step(pair: nn.Forced, fed_back: Any) -> tuple[Any, Any]:
+        o, fed_back = cell(pair, fed_back)
+        return label(nn.mse(label(o, "o"), pair.y), "L"), fed_back
+
+    losses, _ = unroll(step, nn.Forced(xs, targets), cell.init_state(1), names={"o": "y"})
+    return ops.sum(losses)
 
 
 def _one_output(xs: Any, ys: Any, rng: np.random.Generator) -> Tensor:
-    hs, _ = nn.RNN(INPUTS, HIDDEN, seed=rng)(xs)
-    return nn.cross_entropy(nn.Linear(HIDDEN, OUTPUTS, seed=rng)(hs[-1]), ys[-1])
+    hs, _ = unroll(nn.ElmanCell(INPUTS, HIDDEN, seed=rng), xs, as_list=True)
+    return _loss(nn.Linear(HIDDEN, OUTPUTS, seed=rng)(hs[-1]), ys[-1])
 
 
 def _bidirectional(xs: Any, ys: Any, rng: np.random.Generator) -> Tensor:
-    hs, _ = nn.RNN(INPUTS, HIDDEN, bidirectional=True, seed=rng)(xs)
+    states, _ = nn.RNN(INPUTS, HIDDEN, bidirectional=True, seed=rng)(xs)
     readout = nn.Linear(2 * HIDDEN, OUTPUTS, seed=rng)
-    return ops.sum(nn.cross_entropy(readout(hs), ys, "none"))
+    losses = []
+    for t, both in enumerate(ops.unbind(states)):
+        with scope("step", t + 1):
+            losses.append(_loss(readout(both), ys[t]))
+    return ops.sum(ops.stack(losses))
+
+
+def _loss(o: Any, y: Any) -> Tensor:
+    return label(nn.cross_entropy(label(o, "o"), label(y, "y")), "L")
 
 
 def _stacked(rng: np.random.Generator) -> nn.Cell:

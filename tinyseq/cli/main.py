@@ -24,7 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = vars(_parser().parse_args(argv))
         verb = arguments.pop("verb")
-        return verb(**arguments)
+        code = verb(**arguments)
+        sys.stdout.flush()  # here, where a reader that has gone is no accident
+        return code
     except SystemExit as done:  # --help, --version, and what the parser refuses
         return done.code if isinstance(done.code, int) else MISTAKE
     except KeyboardInterrupt:
@@ -79,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         "train a small language model and leave a page that shows all of it",
         "example:\n  tinyseq tour --out tour --text book.txt",
     )
-    tour.add_argument("--out", default="tinyseq-tour", help="the folder (default: %(default)s)")
+    tour.add_argument("--out", default="tour", help="the folder (default: %(default)s)")
     tour.add_argument("--text", metavar="FILE", help="a UTF-8 text (default: Python's own manual)")
     tour.add_argument("--seed", type=_natural, default=0, help="(default: %(default)s)")
     tour.add_argument(
@@ -101,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--text", metavar="FILE", help="a UTF-8 text (default: Python's own manual)")
     folder = train.add_mutually_exclusive_group()
-    folder.add_argument("--out", metavar="DIR", help="a new folder (default: tinyseq-run)")
+    folder.add_argument("--out", metavar="DIR", help="a new folder (default: run)")
     folder.add_argument("--resume", metavar="DIR", help="go on with this run, bit for bit")
     options: list[tuple[str, Callable[[str], Any], str]] = [
         ("cell", str, f"{', '.join(CELLS)} (default: lstm)"),
@@ -130,10 +132,12 @@ def _parser() -> argparse.ArgumentParser:
         'example:\n  tinyseq sample run --prompt "The " --temperature 0.7 --length 500',
     )
     sample.add_argument("run", metavar="DIR", help="the folder of a run, or a checkpoint in it")
-    sample.add_argument("--length", type=int, default=300, help="characters (default: %(default)s)")
+    sample.add_argument(
+        "--length", type=_natural, default=300, help="characters (default: %(default)s)"
+    )
     sample.add_argument(
         "--temperature",
-        type=_number,
+        type=_not_negative,
         default=1.0,
         help="below 1 is bolder, 0 takes the most probable character (default: %(default)s)",
     )
@@ -147,11 +151,12 @@ def _parser() -> argparse.ArgumentParser:
         "examples:\n"
         "  tinyseq draw lstm --view circuit -o lstm.svg\n"
         "  tinyseq draw elman --steps 8 --gradients -o flow.png\n\n"
-        "cells:\n" + "\n".join(f"  {n:14} {example.summary}" for n, example in EXAMPLES.items()),
+        "cells:\n" + "\n".join(f"  {n:16}{example.summary}" for n, example in EXAMPLES.items()),
     )
     draw.add_argument("cell", metavar="CELL", help="one of the cells below")
     draw.add_argument("--steps", type=int, default=4, help="(default: %(default)s)")
     draw.add_argument("--view", choices=("circuit", "unrolled"), default="unrolled")
+    draw.add_argument("--detail", default="variables", help="(default: %(default)s)")
     draw.add_argument("--gradients", action="store_true", help="the loss's gradient as colour")
     draw.add_argument(
         "-o", "--out", required=True, metavar="FILE", help="the suffix says the format: .svg, .png"
@@ -179,6 +184,13 @@ def _positive(text: str) -> float:
     value = _number(text)
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return value
+
+
+def _not_negative(text: str) -> float:
+    value = _number(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
     return value
 
 

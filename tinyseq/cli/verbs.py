@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tinyseq import draw as pictures
 from tinyseq.cli.examples import example_loss
+from tinyseq.data import ngram_table
 from tinyseq.errors import ConfigError
+from tinyseq.tour import ORDERS, save_loss, take_tour
 from tinyseq.train.text import Settings, TextRun, load_writer
 from tinyseq.train.threads import one_blas_thread
 
@@ -16,11 +19,12 @@ INTERRUPTED = 130
 
 def tour(out: str, text: str | None, seed: int, seconds: float, progress: bool | None) -> int:
     """Train, draw, write the page, and say where it is."""
-    from tinyseq.tour import take_tour
-
     with one_blas_thread():
-        findings = take_tour(out, text, seed, seconds, progress, say=print)
-    return INTERRUPTED if findings is None else 0
+        found = take_tour(out, text, seed, seconds, progress)
+    if found is None:
+        return INTERRUPTED
+    print(f"the page: {Path(out, 'index.html').resolve()}")
+    return 0
 
 
 def train(
@@ -33,7 +37,7 @@ def train(
     """Start a run or go on with one."""
     chosen = {name: value for name, value in chosen.items() if value is not None}
     if resume is None:
-        folder = Path(out or "tinyseq-run")
+        folder = Path(out or "run")
         run = TextRun(text, Settings(**chosen), folder, progress=progress)
     else:
         folder = Path(resume)
@@ -53,6 +57,14 @@ def train(
             file=sys.stderr,
         )
         return INTERRUPTED
+    ngrams = ngram_table(run.train_ids, run.held_out_ids, ORDERS, len(run.vocabulary))
+    save_loss(run, ngrams, folder / "loss.svg")
+    best = min(ngrams, key=lambda row: row.bits)
+    print(
+        f"{run.bits:.3f} bits a character on held-out text after {result.seconds:.0f} seconds; the "
+        f"best table of counts, of order {best.order}, needs {best.bits:.3f}"
+    )
+    print(f"the run is in {folder}; let it write: tinyseq sample {folder} --temperature 0.7")
     return 0
 
 
@@ -65,15 +77,14 @@ def sample(run: str, length: int, temperature: float, prompt: str | None, seed: 
     return 0
 
 
-def draw(cell: str, steps: int, view: str, gradients: bool, out: str) -> int:
+def draw(cell: str, steps: int, view: str, detail: str, gradients: bool, out: str) -> int:
     """Run an example and save its picture."""
-    from tinyseq import draw as pictures
-
+    if gradients and view == "circuit":
+        raise ConfigError("--gradients differ from step to step: draw them with --view unrolled")
     loss = example_loss(cell, steps)
     if view == "circuit":
-        picture = pictures.circuit(loss)
+        picture = pictures.circuit(loss, detail)
     else:
-        picture = pictures.unrolled(loss, gradients=gradients)
-    picture.save(out)
-    print(out)
+        picture = pictures.unrolled(loss, detail, gradients=gradients)
+    print(picture.save(out))
     return 0

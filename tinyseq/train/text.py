@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyseq.data import TextBatches, Vocabulary, load_text, split
-from tinyseq.errors import CheckpointError, ConfigError
+from tinyseq.errors import CheckpointError, ConfigError, DataError
 from tinyseq.io import load_checkpoint
 from tinyseq.models import LanguageModel
 from tinyseq.optim import Adam, linear_to_zero
@@ -68,6 +68,10 @@ class Settings:
         for name in ("lr", "clip"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is positive, not {getattr(self, name)}")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout lies in [0, 1), not {self.dropout}")
+        if self.dropout and self.layers == 1:
+            raise ConfigError("dropout is between layers: with layers=1 there is nothing to drop")
         if self.seed < 0:
             raise ConfigError(f"seed is at least 0, not {self.seed}")
 
@@ -116,7 +120,7 @@ class TextRun:
         self.seconds = seconds
         self.folder = None if folder is None else Path(folder)
         if self.folder is not None and not resume and _checkpoints(self.folder):
-            raise ConfigError(f"{folder} holds a run: go on with it, or take another folder")
+            raise ConfigError(f"{folder} holds a run: resume it, or take another folder")
         self.vocabulary = Vocabulary.from_text(self.corpus.text)
         self.train_ids, self.held_out_ids = split(
             self.vocabulary.encode(self.corpus.text), (1 - HELD_OUT, HELD_OUT)
@@ -257,6 +261,12 @@ class Writer:
         """
         if prompt is None:
             prompt = "\n" if "\n" in self.vocabulary else self.vocabulary.symbols[0]
+        unknown = [character for character in prompt if character not in self.vocabulary]
+        if unknown or not prompt:
+            what = (
+                f"{unknown[0]!r} is not in the text that was learned" if unknown else "it is empty"
+            )
+            raise DataError(f"the prompt {prompt[:40]!r} cannot be read: {what}")
         tokens = self.vocabulary.encode(prompt).tolist()
         return self.vocabulary.decode(self.model.generate(tokens, length, temperature, seed))
 
@@ -268,6 +278,8 @@ def load_writer(path: str | Path) -> Writer:
         CheckpointError: no checkpoint there, or one that is damaged or of something else.
     """
     path = Path(path)
+    if not path.exists():
+        raise CheckpointError(f"there is no run {path}: no such file or folder")
     if path.is_dir():
         path = (_checkpoints(path) or [path / "last.safetensors"])[0]
     about = _read_about(path)
