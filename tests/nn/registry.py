@@ -124,6 +124,9 @@ CELLS = [
     Entry("learned in part", lambda seed: learned(nn.GRUCell(I, H, seed=seed), seed, SOME)),
     Entry("clamped", lambda seed: nn.Clamped(nn.ElmanCell(0, H, seed=seed), SOME), units),
 ]
+from nn.registry_variants import VARIANTS  # noqa: E402  (which are made of what stands above)
+
+CELLS += VARIANTS
 NAMES = [entry.name for entry in CELLS]
 
 
