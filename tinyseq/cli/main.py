@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     tour.add_argument(
         "--seconds",
         type=_positive,
-        default=75,
+        default=90,
         metavar="N",
         help="train no longer than that (default: %(default)s)",
     )

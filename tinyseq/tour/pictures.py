@@ -75,8 +75,8 @@ def save_loss(run: TextRun, ngrams: Sequence[NgramRow], path: Path) -> None:
     best = min(ngrams, key=lambda row: row.bits)
     for row in {row.order: row for row in (*ngrams[1:3], best)}.values():
         axis.axhline(row.bits, color="#b9b3a5", linewidth=1, zorder=0)
-        note = f"order {row.order}" + ", the best table" * (row is best)
-        axis.text(end, row.bits + 0.03, note, color=QUIET, ha="right")
+        where = {"transform": axis.get_yaxis_transform(), "va": "center", "color": QUIET}
+        axis.text(1.015, row.bits, f"order {row.order}", **where)
     if trained:
         axis.plot(*_curve(trained), color="#6fa3d8", label="training text")
     axis.plot(*_curve(held_out), "o-", markersize=4, color="#1f5fa8", label="held-out text")

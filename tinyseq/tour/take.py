@@ -23,7 +23,7 @@ def take_tour(
     folder: str | Path,
     text: str | Path | None = None,
     seed: int = 0,
-    seconds: float = 75,
+    seconds: float = 90,
     progress: bool | None = None,
     say: Callable[[str], None] = print,
 ) -> Findings | None:
