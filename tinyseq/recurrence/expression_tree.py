@@ -1,6 +1,6 @@
 """The parse tree of a Python expression.
 
-    tree, tokens = expression_tree("2 * (x + y)")     # tokens: 2, *, x, +, y
+tree, tokens = expression_tree("2 * (x + y)")     # tokens: 2, *, x, +, y
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from tinyseq.autograd.node import scope
 from tinyseq.autograd.tensor import Tensor, tensor
 from tinyseq.backend import as_array, namespace
 from tinyseq.errors import ConfigError
-from tinyseq.recurrence.unroll import Step, batch_size, checked_step, initial_state, steps_of
+from tinyseq.recurrence.steps import Step, batch_size, checked_step, initial_state, steps_of
 
 
 def truncated_bptt(

@@ -23,9 +23,9 @@ from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import as_array, namespace
 from tinyseq.errors import DataError, ShapeError, StructureError
 from tinyseq.ops import concatenate, reshape, stack, take
+from tinyseq.recurrence.labels import labelled
+from tinyseq.recurrence.steps import steps_of
 from tinyseq.recurrence.tree import Tree, nested_tree
-from tinyseq.recurrence.unroll import _labelled as labelled
-from tinyseq.recurrence.unroll import steps_of
 
 TreeStep = Callable[[Any, tuple[Any, ...]], tuple[Any, Any]]
 

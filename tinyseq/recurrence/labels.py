@@ -1,0 +1,49 @@
+"""Names for the pictures: inputs, states and outputs of every step become labelled nodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinyseq import structure
+from tinyseq.autograd.primitive import recording
+from tinyseq.autograd.tensor import Tensor, label
+from tinyseq.ops import identity
+
+
+def labelled(value: Any, names: list[str]) -> Any:
+    """The structure with every array a labelled Tensor; labels that are there stay.
+
+    Under ``no_grad`` nothing is labelled: there is no picture to make.
+    """
+    if isinstance(value, Tensor) and value.node is not None:
+        if value.node.label is None:
+            value.node.label = names[0]
+            value.node.value = value.data
+        return value
+    for array, name in zip(structure.leaves(value), names, strict=True):
+        node = array.node if isinstance(array, Tensor) else None
+        if node is None:
+            break
+        if node.label is None:
+            node.label, node.value = name, array.data
+    else:
+        return value  # the usual case: nothing had to be replaced
+    pending = iter(names)
+    return structure.map(lambda array: _with_label(array, next(pending)), value)
+
+
+def _with_label(value: Any, name: str) -> Any:
+    if value is None:
+        return None
+    node = value.node if isinstance(value, Tensor) else None
+    if node is None:
+        return label(value, name) if recording.get() else value
+    if node.label is None:
+        node.label = name
+        node.value = value.data
+    return value
+
+
+def own_node(value: Any) -> Any:
+    """A given initial state under a node of this recurrence, which is labelled as its time 0."""
+    return identity(value) if isinstance(value, Tensor) and value.node is not None else value
