@@ -136,9 +136,7 @@ def _unrolled(
             _row(discs, number, column, room)
             | {"text": words.get(label), "textSpot": spots.get(label)}
             | {"numberSpot": spot}
-            for (label, discs), spot in zip(
-                rows.items(), _number_spots(scene, rows), strict=True
-            )
+            for (label, discs), spot in zip(rows.items(), _number_spots(scene, rows), strict=True)
         ],
         "edges": _edges(scene, number, list(rows), folds),
     }
@@ -229,7 +227,9 @@ def _columns(scene: Scene, times: Sequence[Time]) -> list[float]:
     places: dict[Any, list[float]] = defaultdict(list)
     for disc in scene.discs:
         places[disc.vertex.time].append(disc.x)
-    known = [(min(places[time]) + max(places[time])) / 2 if time in places else None for time in times]
+    known = [
+        (min(places[time]) + max(places[time])) / 2 if time in places else None for time in times
+    ]
     found: list[float] = []
     for x in known:
         found.append(x if x is not None else (found[-1] if found else 0.0))

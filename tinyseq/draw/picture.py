@@ -138,12 +138,15 @@ def unrolled(
     """
     _check_detail(detail)
     run = extract(outputs, gradients)
-    graph = contract(run, _window(run, window), _shown_initial(run, initial), values)
-    if len(graph.vertices) > MOST_NODES:
+    times = _window(run, window)
+    nodes = [v for v in run.vertices if v.variable is not None]
+    count = sum(times is None or v.time is None or v.time in times for v in nodes)
+    if count > MOST_NODES:
         raise DrawError(
-            f"{len(graph.vertices)} nodes are too many to see (limit {MOST_NODES}): show fewer "
-            "steps with window=(first, last)"
+            f"{count} nodes are too many to see (the limit is {MOST_NODES}): show fewer steps with "
+            "window=(first, last)"
         )
+    graph = contract(run, times, _shown_initial(run, initial), values)
     scene = unrolled_scene(graph)
     scene = with_text(scene, graph, text) if text else scene
     return Picture(graph, with_gradients(scene) if gradients else scene)

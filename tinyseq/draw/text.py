@@ -103,12 +103,7 @@ def rich(name: Name, ink: str = "black") -> str:
 def _font(text: str, size: float, bold: bool, italic: bool, ink: str) -> str:
     if not text:
         return ""
-    inner = escape(text)
+    inner = escape(text).replace("\\", "\\\\")  # or \N would become the node's name
     inner = f"<I>{inner}</I>" if italic else inner
     inner = f"<B>{inner}</B>" if bold else inner
     return f'<FONT POINT-SIZE="{size:.1f}" COLOR="{ink}">{inner}</FONT>'
-
-
-def quoted(text: str) -> str:
-    """A text as a DOT string in which no character means anything: no escapes, no HTML."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,197 @@
+"""Gradients as colours: the numbers are the gradients, and nothing is touched on the way."""
+
+import numpy as np
+import pytest
+
+import tinyseq as ts
+from draw.runs import H, I, K, N, by_hand, data, one_output, with_cell
+from tinyseq import draw, nn, ops
+from tinyseq.draw.overlay import RAMP, luminance, shade
+from tinyseq.errors import DrawError, GraphError
+from tinyseq.recurrence import unroll
+
+
+def run(steps=5):
+    """A recurrence and its labelled tensors, for gradients of our own."""
+    xs, ys = data(steps)
+    cell, read = nn.ElmanCell(I, H, seed=0), nn.Linear(H, K, seed=1)
+    hs, _ = unroll(cell, xs, as_list=True)
+    total, kept = 0.0, {}
+    for t, (h, y) in enumerate(zip(hs, ys, strict=True), 1):
+        with ts.scope("step", t):
+            o = ts.label(read(h), "o")
+            loss = ts.label(nn.cross_entropy(o, ts.label(y, "y")), "L")
+        kept |= {f"h({t})": h, f"o({t})": o, f"L({t})": loss}
+        total = total + loss
+    return total, kept, cell
+
+
+def test_the_numbers_are_the_norms_of_the_gradients():
+    loss, kept, _ = run()
+    drawn = {v.id: v.grad for v in draw.unrolled(loss, gradients=True).graph.vertices}
+    for k, tensor in kept.items():
+        (g,) = ts.grad(loss, [tensor], retain_graph=True)
+        assert drawn[k] == pytest.approx(np.linalg.norm(g), rel=1e-5)
+    assert all(drawn[k] is None for k in drawn if k[0] in "xy")
+
+
+def test_the_gradient_of_an_input_that_asks_for_one():
+    xs = ts.tensor(data(3)[0], requires_grad=True)
+    hs, _ = unroll(nn.ElmanCell(I, H, seed=0), xs)
+    loss = ops.sum(hs * hs)
+    (g,) = ts.grad(loss, [xs], retain_graph=True)
+    drawn = {v.id: v.grad for v in draw.unrolled(loss, gradients=True).graph.vertices}
+    for t in range(3):
+        assert drawn[f"x({t + 1})"] == pytest.approx(np.linalg.norm(g[t]), rel=1e-5)
+
+
+def test_the_graph_and_its_gradients_stay_as_they_are():
+    loss, _, cell = run()
+    draw.unrolled(loss, gradients=True)
+    assert all(p.grad is None for p in cell.parameters())
+    loss.backward()
+    first = [p.grad.copy() for p in cell.parameters()]
+    loss, _, cell = run()
+    loss.backward(retain_graph=True)
+    draw.unrolled(loss, gradients=True)
+    for p, g in zip(cell.parameters(), first, strict=True):
+        np.testing.assert_array_equal(p.grad, g)
+    loss.backward()
+
+
+def test_a_freed_graph_says_what_to_do():
+    loss, _, _ = run()
+    loss.backward()
+    with pytest.raises(GraphError, match="retain_graph=True"):
+        draw.unrolled(loss, gradients=True)
+    assert len(draw.unrolled(loss).graph.vertices) == 25  # without gradients it can be drawn
+
+
+def test_a_graph_from_before_an_update_is_refused():
+    loss, _, cell = run()
+    cell.weight_hh.assign(cell.weight_hh.data * 2)
+    with pytest.raises(GraphError, match="changed by assign"):
+        draw.unrolled(loss, gradients=True)
+
+
+def test_the_gradient_is_that_of_one_number():
+    hs, _ = unroll(nn.ElmanCell(I, H, seed=0), data(3)[0])
+    with pytest.raises(DrawError, match="one number"):
+        draw.unrolled(hs, gradients=True)
+    with pytest.raises(DrawError, match="one number"):
+        draw.unrolled([ops.sum(hs), ops.sum(hs)], gradients=True)
+
+
+def test_nothing_learned_is_an_error():
+    x = ts.label(np.ones(3), "x")
+    with pytest.raises(DrawError, match="needs a gradient"):
+        draw.unrolled(ts.label(ops.sum(x * x), "L"), gradients=True)
+
+
+def test_gradients_on_cupy(xp):
+    xs, ys = data(3)
+    model = nn.SequenceModel(nn.ElmanCell(I, H, seed=0), nn.Linear(H, K, seed=1))
+    host = draw.unrolled(model.loss(xs, ys)[0], gradients=True).graph
+    model.to("numpy" if xp is np else "cupy")
+    there = draw.unrolled(model.loss(xp.asarray(xs), xp.asarray(ys))[0], gradients=True).graph
+    for v, w in zip(host.vertices, there.vertices, strict=True):
+        assert w.grad is v.grad is None or w.grad == pytest.approx(v.grad, rel=1e-5)
+
+
+# -- colours --------------------------------------------------------------------------------------
+
+
+def test_the_ramp_only_gets_darker():
+    light = [luminance(shade(k / 50)) for k in range(51)]
+    assert all(a > b for a, b in zip(light, light[1:], strict=False))
+    assert (shade(0), shade(1)) == (RAMP[0], RAMP[-1])
+
+
+def test_a_larger_gradient_is_darker_and_a_bar_says_how_much():
+    scene = draw.unrolled(one_output(8), gradients=True).scene
+    coloured = [d for d in scene.discs if d.vertex.grad is not None]
+    by_norm = sorted(coloured, key=lambda d: d.vertex.grad)
+    light = [luminance(d.fill) for d in by_norm]
+    assert light == sorted(light, reverse=True)
+    assert light[0] > 0.9 > 0.1 > light[-1]
+    assert {d.fill for d in scene.discs if d.vertex.grad is None} == {"#ffffff"}
+    assert "norm of the gradient" in [note.text.base for note in scene.notes]
+    assert len(scene.squares) > 10
+
+
+def test_names_can_be_read_on_every_colour():
+    for disc in draw.unrolled(one_output(8), gradients=True).scene.discs:
+        ink, fill = sorted((luminance(disc.ink), luminance(disc.fill)))
+        assert (fill + 0.05) / (ink + 0.05) > 4.5  # the contrast that the web's guidelines ask for
+
+
+def test_every_gradient_stands_beside_its_node():
+    scene = draw.unrolled(one_output(4), gradients=True).scene
+    for disc in scene.discs:
+        if disc.vertex.grad is not None:
+            near = [n for n in scene.notes if abs(n.x - disc.x) < 45 and abs(n.y - disc.y) < 45]
+            numbers = [float(n.text.base.replace("−", "-")) for n in near]
+            assert any(n == pytest.approx(disc.vertex.grad, rel=0.06) for n in numbers)
+
+
+def test_an_arrow_shows_the_gradient_going_back():
+    scene = draw.unrolled(one_output(6), gradients=True).scene
+    back = [w for w in scene.wires if w.start == w.edge.target]
+    assert [(w.start, w.end) for w in back] == [(f"h({t + 1})", f"h({t})") for t in range(1, 6)]
+    grads = {d.vertex.id: d.vertex.grad for d in scene.discs}
+    widths = [w.width for w in sorted(back, key=lambda w: grads[w.end])]
+    assert widths == sorted(widths)
+
+
+def test_gradients_that_are_zero_are_drawn():
+    """A loss that a state cannot change: relu units that are all off."""
+    U, W = nn.Parameter(np.full((H, I), -1.0), "U"), nn.Parameter(np.eye(H), "W")
+
+    def step(x, h):
+        h = ops.relu(ops.linear(x, U) + ops.linear(h, W))
+        return h, h
+
+    hs, _ = unroll(step, np.ones((3, N, I)), np.zeros((N, H)))
+    picture = draw.unrolled(ops.sum(hs), gradients=True)
+    grads = [v.grad for v in picture.graph.vertices if v.label == "h"]
+    assert all(g > 0 for g in grads)
+    picture = draw.unrolled(ops.sum(hs * 0.0), gradients=True)
+    assert {v.grad for v in picture.graph.vertices if v.label == "h"} == {0.0}
+
+
+# -- data -----------------------------------------------------------------------------------------
+
+
+def test_text_stands_below_x_and_above_y():
+    scene = draw.unrolled(by_hand(4), text={"x": "a bc", "y": [" ", "b", "c", "\n"]}).scene
+    at = {d.vertex.id: d for d in scene.discs}
+    notes = {(round(n.x), n.text.base): n.y for n in scene.notes}
+    for t, (x, y) in enumerate(zip("a␣bc", "␣bc⏎", strict=True), 1):
+        assert notes[round(at[f"x({t})"].x), x] < at[f"x({t})"].y
+        assert notes[round(at[f"y({t})"].x), y] > at[f"y({t})"].y
+
+
+def test_text_keeps_to_the_steps_that_are_shown():
+    text = "".join(chr(ord("a") + t % 26) for t in range(40))
+    scene = draw.unrolled(by_hand(40), text={"x": text}).scene
+    shown = [n.text.base for n in sorted(scene.notes, key=lambda n: n.x) if len(n.text.base) == 1]
+    assert shown == [text[k] for k in (0, 1, 2, 38, 39)]
+
+
+def test_text_for_words():
+    picture = draw.unrolled(by_hand(2), text={"x": ["the", "incomprehensible"]})
+    assert {n.text.base for n in picture.scene.notes} == {"the", "incompre…"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [({"z": "abc"}, "'z'.*L, h, o, x, y"), ({"x": "ab"}, "2 entries.*3 steps")]
+)
+def test_text_that_does_not_fit_is_refused(text, words):
+    with pytest.raises(DrawError, match=words):
+        draw.unrolled(by_hand(3), text=text)
+
+
+def test_gradients_and_text_together():
+    scene = draw.unrolled(with_cell(nn.LSTMCell)(3), gradients=True, text={"x": "abc"}).scene
+    assert {"a", "b", "c"} <= {n.text.base for n in scene.notes}
+    assert len(scene.squares) > 10

@@ -1,0 +1,253 @@
+// SVG elements for nodes, edges and words. Every text comes in as text, never as markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+const PLAIN_INK = new Set(["#000000", "#ffffff"]);
+const QUIET_INK = "#808080";
+
+function element(name, attributes = {}, parent = null) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  parent?.append(made);
+  return made;
+}
+
+const pen = document.createElement("canvas").getContext("2d");
+const known = new Map();
+
+function textWidth(text, size, name, face = "Times New Roman, Times, Liberation Serif, Nimbus Roman, serif") {
+  const font = `${name.italic ? "italic " : ""}${name.bold ? "bold " : ""}100px ${face}`;
+  const key = `${font} ${text}`;
+  if (!known.has(key)) {
+    pen.font = font;
+    known.set(key, pen.measureText(text).width);
+  }
+  return (known.get(key) * size) / 100;
+}
+
+/** Where the parts of a name begin, from its middle. */
+function setting(name, above = name.sup) {
+  const base = textWidth(name.base, name.size, name);
+  const small = Math.max(
+    textWidth(name.sub, 0.6 * name.size, name),
+    textWidth(above, 0.6 * name.size, { ...name, bold: false }),
+  );
+  const left = -(base + small) / 2;
+  return { size: name.size, left, right: left + base, width: base + small };
+}
+
+/** A name around (0, 0): base, subscript, superscript. Gives the element and its parts. */
+function write(name, parent, above = name.sup, kind = "") {
+  const faces = (name.bold ? " bold" : "") + (name.italic ? " italic" : "");
+  const text = element("text", { class: (kind + faces).trim() }, parent);
+  const part = (content, attributes) => {
+    if (!content) return null;
+    const made = element("tspan", attributes, text);
+    made.textContent = content;
+    return made;
+  };
+  return {
+    text,
+    base: part(name.base, { y: "0.31em" }),
+    sub: part(name.sub, { class: "sub", y: "0.95em" }),
+    sup: part(above, { class: "sup", y: "-0.2em" }),
+  };
+}
+
+function set(parts, place) {
+  parts.text.setAttribute("font-size", place.size.toFixed(2));
+  parts.base.setAttribute("x", place.left.toFixed(2));
+  parts.sub?.setAttribute("x", place.right.toFixed(2));
+  parts.sup?.setAttribute("x", place.right.toFixed(2));
+}
+
+/** A name with its middle at (x, y). */
+function note(name, x, y, parent, kind = "") {
+  const parts = write(name, parent, name.sup, kind);
+  set(parts, setting(name));
+  parts.text.setAttribute("transform", `translate(${x.toFixed(2)},${y.toFixed(2)})`);
+  return parts.text;
+}
+
+/** Plain words with their middle at (x, y). */
+function words(text, size, x, y, parent, kind) {
+  const made = element("text", { class: kind, "font-size": size, x, y: y + 0.31 * size, "text-anchor": "middle" }, parent);
+  made.style.textAnchor = "middle";
+  made.textContent = text;
+  return made;
+}
+
+function tint(made, colour) {
+  if (colour === QUIET_INK) made.classList.add("quiet");
+  else if (!PLAIN_INK.has(colour)) {
+    made.classList.add("tinted");
+    made.style.setProperty("--tone", colour);
+  }
+}
+
+function drawNode(look, id, above, parent) {
+  const group = element("g", { class: "node", "data-id": id, tabindex: -1, role: "button" }, parent);
+  const rect = element("rect", {}, group);
+  tint(group, look.line);
+  return { group, rect, parts: write(look.name, group, above) };
+}
+
+function setBox(rect, w, h, round) {
+  const values = { x: -w / 2, y: -h / 2, width: w, height: h, rx: round };
+  for (const [key, value] of Object.entries(values)) rect.setAttribute(key, value.toFixed(2));
+}
+
+const rounding = (node) => (node.w === node.h ? node.w / 2 : 12);
+
+function drawEdge(way, parent) {
+  const group = element("g", { class: "edge" + (way.dashed ? " dashed" : "") }, parent);
+  tint(group, way.colour);
+  const made = { group, reach: element("path", { class: "reach" }, group), line: element("path", { class: "line" }, group) };
+  if (way.tip) made.head = element("path", { class: "head" }, group);
+  if (way.label) {
+    made.letter = write(way.label.name, group, way.label.name.sup, "letter");
+    set(made.letter, setting(way.label.name));
+  }
+  return made;
+}
+
+function setEdge(made, curves, tip, label) {
+  const path = linePath(curves);
+  made.line.setAttribute("d", path);
+  made.reach.setAttribute("d", path);
+  if (made.head) made.head.setAttribute("d", headPath(curves[curves.length - 1].slice(6), tip));
+  if (made.letter) made.letter.text.setAttribute("transform", `translate(${label[0].toFixed(2)},${label[1].toFixed(2)})`);
+}
+
+function setSquare(rect, x, y, side) {
+  const values = { x: x - side / 2, y: y - side / 2, width: side, height: side };
+  for (const [key, value] of Object.entries(values)) rect.setAttribute(key, value.toFixed(2));
+}
+
+// -- the circuit ----------------------------------------------------------------------------------
+
+function drawCircuit(circuit, parent) {
+  const nodes = new Map(), edges = [];
+  const behind = element("g", {}, parent), front = element("g", {}, parent);
+  for (const wire of circuit.wires) {
+    const made = drawEdge(wire, behind);
+    setEdge(made, [wire.curve], wire.tip, wire.label && [wire.label.x, wire.label.y]);
+    edges.push({ wire, ...made });
+  }
+  for (const square of circuit.squares) {
+    setSquare(element("rect", { class: "square" }, behind), square.x, square.y, square.side);
+  }
+  for (const { name, x, y } of circuit.notes) note(name, x, y, behind);
+  for (const node of circuit.nodes) {
+    const made = drawNode(node, node.label, "", front);
+    made.group.setAttribute("transform", `translate(${node.x},${node.y})`);
+    setBox(made.rect, node.w, node.h, rounding(node));
+    set(made.parts, setting(node.name, ""));
+    nodes.set(node.label, { node, ...made });
+  }
+  return { nodes, edges };
+}
+
+// -- the unrolled graph, anywhere between folded and unfolded -------------------------------------
+
+/** Draw the nodes of the chosen columns and their edges; `place` moves them to where they are at u. */
+function drawUnrolled(run, columns, parent, origin) {
+  const { shown, gaps, shift } = arrange(run, columns);
+  const isShown = (node) => node.k === OUTSIDE || shown.has(node.k);
+  const behind = element("g", {}, parent), front = element("g", {}, parent);
+  const nodes = new Map(), edges = [];
+  for (const node of run.nodes.filter(isShown)) {
+    const made = drawNode(node.row, node.id, node.time, front);
+    made.group.classList.toggle("initial", node.initial);
+    if (node.copyOf) made.group.dataset.of = node.copyOf.label;
+    const home = { x: node.x + shift(node) + origin, y: node.y, w: node.w, h: node.h };
+    const fold = node.copyOf ?? home;
+    nodes.set(node, {
+      node, ...made, home, fold, same: fold.w === home.w && fold.h === home.h,
+      text: [setting(node.copyOf?.name ?? node.row.name, node.copyOf ? "" : node.time), setting(node.row.name, node.time)],
+    });
+  }
+  const waiting = new Set(run.edges.filter((e) => nodes.has(e.source) || nodes.has(e.target)));
+  for (const edge of waiting) {
+    const s = nodes.get(edge.source), t = nodes.get(edge.target);
+    if (s && t) edges.push(wholeEdge(edge, s, t, behind));
+    else if (edge.way.delay && edge.way.tip) edges.push(stub(edge, s, t, run.unrolled.stub, behind));
+  }
+  for (const gap of gaps) {
+    const text = `··· ${gap.hidden} more step${gap.hidden > 1 ? "s" : ""} ···`;
+    words(text, 13, gap.x + origin, run.unrolled.middle, behind, "gap");
+  }
+  return { nodes, edges, run, place: (u) => place(nodes, edges, u) };
+}
+
+function wholeEdge(edge, s, t, parent) {
+  const { way } = edge;
+  const made = drawEdge(way, parent);
+  const du = t.home.x - edge.target.x - (s.home.x - edge.source.x), dv = 0;
+  const line = moved(stretched(way.curve, 0, 0, du, dv), s.home.x, s.home.y);
+  const tip = way.tip && moved(way.tip, s.home.x + du, s.home.y + dv);
+  const label = way.label && [s.home.x + way.label.x + du / 2, s.home.y + way.label.y];
+  const found = { edge, ...made, s, t, home: { curves: [line], tip, label }, fold: null };
+  const { fold } = way;
+  if (fold) {
+    if (fold.first) {
+      found.home.curves = split(line, 0.5);
+      found.square = element("rect", { class: "square" }, made.group);
+    }
+    found.fold = {
+      curves: fold.first ? [fold.first, fold.curve] : [fold.curve],
+      tip: fold.tip ?? fold.curve.slice(6),
+      label: fold.label ? [fold.label.x, fold.label.y] : pointAt(fold.curve, 0.5),
+    };
+  }
+  return found;
+}
+
+/** The visible end of an edge whose other end is left out. */
+function stub(edge, s, t, length, parent) {
+  const { way } = edge;
+  const made = drawEdge({ ...way, label: null, dashed: true, tip: s ? null : way.tip }, parent);
+  made.group.classList.add("stub");
+  const end = s ?? t;
+  const shift = s ? [s.home.x, s.home.y] : [t.home.x - edge.target.x + edge.source.x, t.home.y - edge.target.y + edge.source.y];
+  const line = moved(way.curve, ...shift);
+  const reach = Math.hypot(line[6] - line[0], line[7] - line[1]) || 1;
+  const curve = s ? split(line, Math.min(length / reach, 1))[0] : split(line, Math.max(1 - (length - ARROW) / reach, 0))[1];
+  return { edge, ...made, s, t, at: end, home: { curves: [curve], tip: s ? null : moved(way.tip, ...shift) }, fold: null };
+}
+
+const late = (u) => Math.max(0, Math.min(1, (u - 0.45) / 0.5));
+
+function place(nodes, edges, u) {
+  for (const n of nodes.values()) {
+    const x = mix(n.fold.x, n.home.x, u), y = mix(n.fold.y, n.home.y, u);
+    n.now = { x, y };
+    n.group.setAttribute("transform", `translate(${x.toFixed(2)},${y.toFixed(2)})`);
+    if (!n.same || !n.sized) {
+      setBox(n.rect, mix(n.fold.w, n.home.w, u), mix(n.fold.h, n.home.h, u), mix(rounding(n.fold), rounding(n.home), u));
+      n.sized = true;
+    }
+    const [folded, unfolded] = n.text;
+    set(n.parts, { size: mix(folded.size, unfolded.size, u), left: mix(folded.left, unfolded.left, u), right: mix(folded.right, unfolded.right, u) });
+    n.parts.sup?.setAttribute("opacity", late(u).toFixed(2));
+    n.group.setAttribute("opacity", n.node.copyOf ? 1 : late(u).toFixed(2));
+  }
+  for (const e of edges) {
+    const { home, fold } = e;
+    if (fold) {
+      const curves = home.curves.map((curve, i) => mixed(fold.curves[i], curve, u));
+      const tip = home.tip && mixed(fold.tip, home.tip, u);
+      setEdge(e, curves, tip, home.label && mixed(fold.label, home.label, u));
+      if (e.square) {
+        const [x, y] = curves[1];
+        const side = e.edge.way.fold.side * (1 - u);
+        setSquare(e.square, mix((curves[0][6] + x) / 2, x, u), mix((curves[0][7] + y) / 2, y, u), side);
+      }
+    } else {
+      const ends = [e.s ?? e.at, e.t ?? e.at].map((n) => [n.now.x - n.home.x, n.now.y - n.home.y]);
+      const curves = home.curves.map((curve) => stretched(curve, ...ends[0], ...ends[1]));
+      setEdge(e, curves, home.tip && moved(home.tip, ...ends[1]), home.label && moved(home.label, ...ends[0]));
+      e.group.setAttribute("opacity", late(u).toFixed(2));
+    }
+    e.letter?.text.setAttribute("opacity", late(u).toFixed(2));
+  }
+}
