@@ -7,6 +7,7 @@ import strict_cupy
 import tinyseq as ts
 from tinyseq import nn, ops
 from tinyseq.autograd.primitive import Primitive
+from tinyseq.autograd.walk import reachable
 from tinyseq.errors import BackendError, DTypeError, GraphError, ShapeError
 
 
@@ -147,7 +148,10 @@ def test_a_seed_of_another_dtype_is_converted(x):
 
 def test_a_seed_may_be_a_tensor_and_is_not_recorded_unless_asked(x):
     seed = ts.tensor(np.ones(3), requires_grad=True)
-    assert type(ts.grad(x * x, x, seed=seed)) is np.ndarray
+    y = x * x
+    before = (x * 1).node.order
+    assert type(ts.grad(y, x, seed=seed)) is np.ndarray
+    assert (x * 1).node.order == before + 1
     g = ts.grad(x * x, x, seed=seed, create_graph=True)
     assert ts.grad(g.sum(), seed).tolist() == [2, 4, 6]
 
@@ -237,6 +241,21 @@ def test_grad_by_an_intermediate_walks_only_what_lies_between(x, monkeypatch):
     called.clear()
     ts.grad(loss, x)
     assert len(called) == 10 + 9 * 2 + 2
+
+
+def test_gathering_stops_where_it_is_told():
+    """Forward mode from a late state pays nothing for the past either."""
+    h = x = ts.tensor(np.ones(2), requires_grad=True)
+    for _ in range(50):
+        h = ops.tanh(h)
+    y = ops.sin(h * x)
+    assert len(reachable([y.node])) == 53
+    assert reachable([y.node], stop={h.node, x.node}) == [
+        x.node,
+        h.node,
+        y.node.parents[0],
+        y.node,
+    ]
 
 
 # -- freeing --------------------------------------------------------------------------------------
@@ -473,6 +492,28 @@ def _chain(w, b):
     for _ in range(3):
         h = ops.add(ops.matmul(h, ops.transpose(w)), b)
     return ops.sum(h)
+
+
+def test_two_operations_that_share_weights_are_gathered_apart():
+    """``linear`` and another one that gathers, on the same weight: each sums its own."""
+
+    def gather(gs, saved, i):
+        return sum(saved_x.T @ g for g, (saved_x, _) in zip(gs, saved, strict=True))
+
+    other = Primitive(
+        "other",
+        "test",
+        lambda xp, x, w: x @ w,
+        lambda g, node, i: g @ node.saved[1].T if i == 0 else node.saved[0].T @ g,
+        lambda t, node: t[0],
+        "inputs",
+        gather,
+    )
+    w = ts.tensor(np.array([[1.0, 2.0], [3.0, 5.0]]), requires_grad=True)
+    x = np.array([[1.0, 10.0]])
+    loss = ops.sum(ops.linear(x, w)) + ops.sum(other(x, w)) + ops.sum(ops.linear(other(x, w), w))
+    expected = ops.sum(ops.matmul(x, w.T)) + ops.sum(x @ w) + ops.sum(x @ w @ w.T)
+    np.testing.assert_allclose(ts.grad(loss, w), ts.grad(expected, w))
 
 
 def test_a_cotangent_of_the_wrong_shape_is_an_error_of_the_rule(x):

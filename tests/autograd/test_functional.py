@@ -152,6 +152,25 @@ def test_jacobian_against_differences(g, shape):
         np.testing.assert_allclose(found[..., *k], expected, atol=1e-8)
 
 
+@pytest.mark.parametrize(
+    "g, passes",
+    [
+        (lambda a: ops.sum(ops.tanh(a), 0), "4 vjp"),
+        (lambda a: ops.tanh(ops.tile(a, (9,))), "12 jvp"),
+    ],
+    ids=["wide", "tall"],
+)
+def test_jacobian_takes_as_many_passes_as_its_shorter_side(monkeypatch, g, passes):
+    called = []
+    for name in ("vjp", "jvp"):
+        rule = getattr(ops.tanh.primitive, name)
+        monkeypatch.setattr(
+            ops.tanh.primitive, name, lambda *a, r=rule, n=name: (called.append(n), r(*a))[1]
+        )
+    ts.jacobian(g, A)
+    assert f"{len(called)} {called[0]}" == passes and len(set(called)) == 1
+
+
 @pytest.mark.oracle
 @torch_warns
 def test_jacobian_and_hessian_agree_with_torch():

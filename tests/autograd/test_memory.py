@@ -138,6 +138,24 @@ def test_a_node_keeps_only_what_it_declared(step, kept):
     assert per_step == pytest.approx(kept, abs=0.02)
 
 
+def test_looking_for_nan_keeps_no_more():
+    with ts.detect_nonfinite():
+        per_step = (grown(lambda h, w: h * w.data, 25) - grown(lambda h, w: h * w.data, 5)) / 20
+    assert per_step == pytest.approx(0, abs=0.02)
+
+
+def test_gradient_of_one_matrix_for_a_whole_stack_is_no_stack_of_gradients():
+    x = np.ones((200, 2, 50))
+    w = ts.tensor(np.ones((50, 50)), requires_grad=True)
+    loss = ops.sum(ops.matmul(x, w))
+    tracemalloc.start()
+    g = ts.grad(loss, w)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (g == 400).all()
+    assert peak < 40 * g.nbytes  # 200 gradients, one for each matrix, would be the stack
+
+
 def test_memory_of_back_propagation_through_time_is_linear_in_the_steps():
     """Distinct arrays that the graph of tau steps holds: one state a step, and the parameters."""
 

@@ -43,6 +43,7 @@ class Use:
     label: str = ""
     domain: Domain | tuple[Domain, ...] | None = None
     keeps_dtype: bool = True
+    promotes: bool = True  # of mixed dtypes, the result has the one that NumPy's rules give
     waits: frozenset[str] = frozenset()  # what makes the host wait for a GPU, and must
 
 
@@ -786,6 +787,7 @@ def _added(index: np.ndarray) -> Use:
         (((3,), index.shape), ((3, 2), (*index.shape, 2))),
         f"{index.size}",
         waits=CHECKED,
+        promotes=False,  # it is a copy of the first input, with something added
     )
 
 
@@ -798,6 +800,7 @@ entry(
         lambda a, v: a + torch.nn.functional.pad(v.unsqueeze(1), (0, 1, 1, 0)),
         (((3, 2), (2,)),),
         "slice",
+        promotes=False,
     ),
     bad=(
         Bad(lambda t: ops.scatter_add(t(ones(3)), [0, 3], t(ones(2))), ShapeError),

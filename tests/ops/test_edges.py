@@ -87,6 +87,19 @@ def test_what_was_not_chosen_by_where_cannot_spoil_the_gradient():
     assert ts.grad(chosen, x, seed=np.array([1.0, INF])).tolist() == [1, 0]
 
 
+def test_a_condition_may_be_a_labelled_tensor():
+    """It has a place in the graph, for the pictures, and no gradient."""
+    mask = ts.label(np.array([True, False]), "m")
+
+    def choose(a, b):
+        return ops.where(mask, a * a, b * b * b)
+
+    ts.check_grads(choose, (np.array([1.0, 2.0]), np.array([3.0, 4.0])))
+    assert slopes(choose, [1.0, 2.0], [3.0, 4.0]) == [[2, 0], [0, 48]]
+    x = ts.tensor(np.ones(2), requires_grad=True)
+    assert mask.node in ops.where(mask, x, 0.0).node.parents
+
+
 # -- powers and products of zeros -----------------------------------------------------------------
 
 
@@ -108,6 +121,12 @@ def test_square_at_0_to_third_order():
 def test_powers_of_0_are_flat_in_the_exponent(b):
     assert slopes(ops.pow, [0.0], [b])[1] == [0]
     assert slopes(lambda b: ops.pow(0, b), [b]) == [[0]]
+
+
+def test_negative_power_of_0_is_infinitely_steep_in_the_exponent():
+    """0**b is infinite for b < 0 and 0 for b > 0: going up, the way is down."""
+    with np.errstate(all="ignore"):
+        assert slopes(ops.pow, [0.0], [-1.0])[1] == [-INF]
 
 
 def test_mixed_second_derivative_of_a_power_at_exponent_0():

@@ -10,7 +10,6 @@ from tinyseq.autograd.primitive import Primitive, array_like, explaining, shape_
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import namespace
 from tinyseq.errors import ShapeError
-from tinyseq.ops.elementwise import raw
 from tinyseq.ops.shape import broadcast_to, expand_dims, reshape, swapaxes
 
 # -- matmul ---------------------------------------------------------------------------------------
@@ -22,11 +21,9 @@ def _left_cotangent(g: Any, b: Any, shape: tuple[int, ...]) -> Any:
     """da = g b^T."""
     if b.ndim == 1:
         g, b = expand_dims(g, -1), expand_dims(b, -1)
-    row = len(shape) == 1
-    if row:
-        g = expand_dims(g, -2)
-    cotangent = matmul(g, swapaxes(b, -1, -2))
-    return cotangent[..., 0, :] if row else cotangent
+    if len(shape) == 1:
+        g = expand_dims(g, -2)  # the walk sums the row away, as all that was broadcast
+    return matmul(g, swapaxes(b, -1, -2))
 
 
 def _right_cotangent(g: Any, a: Any, shape: tuple[int, ...]) -> Any:
