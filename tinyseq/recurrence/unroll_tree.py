@@ -22,9 +22,9 @@ from tinyseq.autograd.node import Scope, current_scope
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import as_array, namespace
 from tinyseq.errors import DataError, ShapeError, StructureError
-from tinyseq.ops import concatenate, reshape, stack, take
+from tinyseq.ops import concatenate, reshape, take
 from tinyseq.recurrence.labels import labelled
-from tinyseq.recurrence.steps import steps_of
+from tinyseq.recurrence.steps import stacked, steps_of
 from tinyseq.recurrence.tree import Tree, nested_tree
 
 TreeStep = Callable[[Any, tuple[Any, ...]], tuple[Any, Any]]
@@ -96,8 +96,9 @@ def _by_node(
         first = states[k] if first is None else first
     current_scope.set(outer)
     roots = [states[k] for k in tree.roots]
-    together = roots[0] if len(roots) == 1 else _joined(roots, concatenate)
-    return _joined(outputs, stack), together
+    if len(roots) == 1:
+        return stacked(outputs), roots[0]
+    return stacked(outputs), structure.map(lambda *arrays: concatenate(arrays), *roots)
 
 
 class _Level(NamedTuple):
@@ -122,7 +123,7 @@ def _by_level(
 ) -> tuple[Any, Any]:
     """All states are kept level by level, with the shape (nodes of the level, N, ...)."""
     if isinstance(inputs, list):
-        inputs = _joined(inputs, stack)
+        inputs = stacked(inputs)
     where: dict[int, tuple[int, int]] = {}  # of every node, its level and its row there
     states: list[Any] = []
     outputs: list[Any] = []
@@ -226,9 +227,3 @@ def _called(value: Any, alone: str, names: dict[str, str]) -> Any:
     if value is None:
         return None
     return labelled(value, [names.get(n, n) for n in structure.names(value, alone)])
-
-
-def _joined(values: Sequence[Any], join: Callable[[Sequence[Any]], Any]) -> Any:
-    if values[0] is None:
-        return None
-    return structure.map(lambda *arrays: join(arrays), *values)
