@@ -201,3 +201,14 @@ def test_words_for_what_was_found(toured):
     assert [times(n) for n in (0.5, 1.0, 2.71, 12.0)] == [
         *("part of the way", "once", "2.7 times", "12 times"),
     ]
+
+
+@pytest.mark.parametrize(
+    "text", ["hello world, it is me. " * 5, "a" * 120, "吾輩は猫である。\n" * 20]
+)
+def test_texts_at_the_edge(run, tmp_path, text):
+    path = tmp_path / "text.txt"
+    path.write_text(text, encoding="utf-8")
+    code, _, err = run("tour", "--text", path, "--seconds", 0.3, "--out", tmp_path / "tour")
+    assert (code, err) == (0, [])
+    assert Page((tmp_path / "tour" / "index.html").read_text(encoding="utf-8")).ids

@@ -145,7 +145,7 @@ def _bars(found: Findings) -> str:
     """A line for each model: its name, a bar, and its bits."""
     rows = [(f"order {row.order}", row.bits, "") for row in found.ngrams]
     rows.append((found.cell, found.bits, ' class="ours"'))
-    longest = max(bits for _, bits, _ in rows)
+    longest = max(bits for _, bits, _ in rows) or 1
     return "\n".join(
         f"<li{mark}><span>{escape(name)}</span>"
         f'<i style="width:{100 * bits / longest:.1f}%"></i><b>{bits:.2f}</b></li>'
