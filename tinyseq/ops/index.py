@@ -103,7 +103,7 @@ def _scattered(xp: Any, values: Any, shape: tuple[int, ...], index: Index) -> An
 def getitem(a: Any, index: Index) -> Any:
     """``a[index]`` for integers, slices, None, ``...``, integer arrays and boolean masks."""
     index = _plain_index(index, "getitem")
-    array = raw(a)
+    array = a.data if isinstance(a, Tensor) else a  # its shape is asked for, not its values
     if is_cupy(array) and not _is_basic(index):
         _check(index, array.shape, "getitem")
     return _get(a, index=index)

@@ -29,7 +29,9 @@ def _comparison(compare: Any) -> Any:
 
     def method(self: Tensor, other: Any) -> Any:
         if recording.get() is TRACED:
-            return primitive(self, other)
+            result = primitive(self, other)
+            result.node.requires_grad = False
+            return result
         value = other.data if isinstance(other, Tensor) else other
         if not is_array(value) and not isinstance(value, int | float | list | np.generic):
             return NotImplemented  # == and != then say that they are two things, < is refused
