@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,14 +86,17 @@ def take_tour(
         temperature=TEMPERATURE,
         facts=_facts(run, result.step, result.seconds, seed),
         run_folder=str(run_folder),
-        commands=[
-            f'tinyseq sample {run_folder} --prompt "{prompt}" --length 1000',
-            "tinyseq train --hidden 256 --lr 0.003 --out larger"
-            + (f" --text {text}" if text is not None else ""),
-        ],
+        commands=[shlex.join(command) for command in _commands(run_folder, text, prompt)],
     )
     (folder / "index.html").write_text(html(found, folder), encoding="utf-8")
     return found
+
+
+def _commands(run_folder: Path, text: str | Path | None, prompt: str) -> list[list[str]]:
+    """What to do with the model, and how to get a better one."""
+    sample = ["tinyseq", "sample", str(run_folder), "--prompt", prompt, "--length", "1000"]
+    larger = "tinyseq train --hidden 192 --layers 2 --dropout 0.2 --out larger".split()
+    return [sample, larger + ([] if text is None else ["--text", str(text)])]
 
 
 def _forget(folder: Path) -> None:
