@@ -79,6 +79,19 @@ def output_recurrence(steps: int) -> ts.Tensor:
     return nn.SequenceModel(nn.OutputRecurrentCell(I, H, K, seed=0)).loss(xs, ys)[0]
 
 
+def teacher_forcing(steps: int) -> ts.Tensor:
+    """Figure 10.6: the target of a step is read by the next one."""
+    xs, ys = data(steps)
+    cell = nn.OutputRecurrentCell(I, H, K, seed=0)
+
+    def step(pair, fed_back):
+        o, fed_back = cell(pair, fed_back)
+        return ts.label(nn.mse(ts.label(o, "o"), pair.y), "L"), fed_back
+
+    losses, _ = unroll(step, nn.Forced(xs, nn.one_hot(ys, K)), cell.init_state(N), names={"o": "y"})
+    return ops.sum(losses)
+
+
 def one_output(steps: int) -> ts.Tensor:
     """Figure 10.5: all is read, one output at the end, taken from the stacked states."""
     xs, ys = data(steps)
@@ -165,6 +178,7 @@ CASES = [
     Case("figure 10.3", with_cell(nn.ElmanCell), PLAIN),
     Case("figure 10.3 by hand", by_hand, PLAIN),
     Case("figure 10.4", output_recurrence, [("x", "U", "h", 0), ("o", "R", "h", 1), *READOUT]),
+    Case("figure 10.6", teacher_forcing, [("x", "U", "h", 0), ("y", "R", "h", 1), *READOUT]),
     Case(
         "bidirectional",
         bidirectional,

@@ -175,6 +175,7 @@ def rows_of(picture):
     [
         ("figure 10.3", "x h o L y"),
         ("figure 10.4", "x h o L y"),
+        ("figure 10.6", "x h o L y"),
         ("LSTM", "x c h o L y"),
         ("bidirectional", "x h g o L y"),
         ("two layers", "x h1 h2 o L y"),

@@ -10,7 +10,7 @@ from typing import Any
 from tinyseq.draw.curves import holds
 from tinyseq.draw.scene import Disc, Point
 
-CLEARANCE = 5.0  # between a curve and a node that it passes
+CLEARANCE = 8.0  # between a curve and a node that it passes
 CROWDED = 6.0  # nearer than this, two curves are hard to tell apart
 _CELL = 48.0
 

@@ -1,8 +1,10 @@
-"""Graph: what a picture shows, as plain records that can be printed, tested and counted.
+"""Graph: what a picture shows, as plain records.
 
-picture.graph.vertices      # Vertex(id="h(2)", label="h", kind="state", time=2, ...)
-picture.graph.edges         # Edge(source="h(1)", target="h(2)", delay=1, parameters=("W",))
-print(picture.graph)        # h(1) -W-> h(2), one line an edge
+    picture.graph.vertices      # Vertex(id="h(2)", label="h", kind="state", time=2, ...)
+    picture.graph.edges         # Edge(source="h(1)", target="h(2)", delay=1, parameters=("W",))
+    print(picture.graph)        # h(1) -W-> h(2), one line an edge
+
+Layout and overlays read them; so can a test that asks whether a model is wired as intended.
 """
 
 from __future__ import annotations

@@ -151,20 +151,17 @@ def _kinds(
     """The kind of every node: "variable", "input", or "initial" in two cases.
 
     A given value beside a computed one of its label is a state that truncation has cut off. And all
-    that is labelled in the first step of a recurrence is an initial state, if nothing there is made
-    in the way in which later steps make what has that label.
+    that is labelled in the first step of a recurrence is an initial state, if nothing there is
+    computed in the way in which later steps compute what has that label.
     """
-    beside = {(step[n], n.label) for n in labelled if n.name not in _CARRIERS}
+    computed = [n for n in labelled if n.name not in _CARRIERS]
+    beside = {(step[n], n.label) for n in computed}
     cut_off = {n for n in labelled if n.name in _CARRIERS and (step[n], n.label) in beside}
     firsts = {loop.number: loop.times[0] for loop in loops}
     starts = {(k, time) for k, first in firsts.items() for time in (first, before[k][first])}
-    made = {
-        (step[n][0], n.name, n.label)
-        for n in labelled
-        if n not in cut_off and step[n] not in starts
-    }
-    regular = {step[n] for n in labelled if (step[n][0], n.name, n.label) in made}
-    running = {loop for loop, _, _ in made}
+    ways = {(step[n][0], n.name, n.label) for n in computed if step[n] not in starts}
+    regular = {step[n] for n in computed if (step[n][0], n.name, n.label) in ways}
+    running = {loop for loop, _, _ in ways}
     kinds = {}
     for n in labelled:
         at = step[n]
