@@ -1,6 +1,6 @@
 """tinyseq: sequence models, learned, seen and run. The public names, nothing else."""
 
-from tinyseq import data, draw, io, models, nn, ops, optim, train
+from tinyseq import data, draw, errors, io, models, nn, ops, optim, train
 from tinyseq.autograd.check import check_grads
 from tinyseq.autograd.engine import backward, grad, push_forward
 from tinyseq.autograd.functional import (
@@ -15,17 +15,21 @@ from tinyseq.autograd.node import scope
 from tinyseq.autograd.primitive import detect_nonfinite, no_grad
 from tinyseq.autograd.tensor import Tensor, label, tensor
 from tinyseq.backend import to_cupy, to_numpy
+from tinyseq.compile import compile
 from tinyseq.random import manual_seed
-from tinyseq.recurrence import truncated_bptt, unroll
+from tinyseq.recurrence import detach, truncated_bptt, unroll
 
 __version__ = "0.1.0"
 __all__ = [
     "Tensor",
     "backward",
     "check_grads",
+    "compile",
     "data",
+    "detach",
     "detect_nonfinite",
     "draw",
+    "errors",
     "gauss_newton_product",
     "grad",
     "hessian",

@@ -11,6 +11,7 @@ from tinyseq.recurrence.feed import (
     linear_decay,
     sampler,
 )
+from tinyseq.recurrence.steps import detach
 from tinyseq.recurrence.tree import (
     Position,
     Tree,
@@ -30,6 +31,7 @@ __all__ = [
     "TeacherForcing",
     "Tree",
     "argmax",
+    "detach",
     "balanced_tree",
     "chain_tree",
     "exponential_decay",

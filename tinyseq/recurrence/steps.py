@@ -120,6 +120,11 @@ def detached(value: Any) -> Any:
     return value.detach() if isinstance(value, Tensor) else value
 
 
+def detach(state: Any) -> Any:
+    """A state (or any structure of Tensors) without its history: carried on, not differentiated."""
+    return structure.map(detached, state)
+
+
 def stacked(outputs: list[Any]) -> Any:
     """The outputs of all steps along a new first axis, in the structure of one."""
     first = outputs[0]
