@@ -26,6 +26,7 @@ from tinyseq.autograd.primitive import PICK, Primitive, no_grad
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import as_array, flush_tiny
 from tinyseq.compile.emit_numpy import Emitted, emit
+from tinyseq.compile.explain import explain
 from tinyseq.compile.program import Program
 from tinyseq.compile.rewrite import rewrite
 from tinyseq.compile.schedule import Schedule, schedule
@@ -94,6 +95,12 @@ class Compiled(Cell):
         if self.last is None:
             raise CompileError("nothing has run yet: shapes are known after the first call")
         return self.last.emitted.source
+
+    def explain(self) -> str:
+        """What the last loop does once, before, in and after its steps, and what that costs."""
+        if self.last is None:
+            raise CompileError("nothing has run yet: shapes are known after the first call")
+        return explain(self.last.schedule)
 
     def run_steps(self, xs: Any, state: Any, steps: int, running: Any = None) -> tuple[Any, Any]:
         """All steps: the outputs, stacked, and the final state.

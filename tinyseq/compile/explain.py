@@ -1,0 +1,64 @@
+"""explain: a schedule in words: what is done when, why, and what a step costs."""
+
+from __future__ import annotations
+
+from math import prod
+
+from tinyseq.compile.lines import VIEWS, bytes_of
+from tinyseq.compile.program import Value
+from tinyseq.compile.schedule import PLACES, Schedule
+
+REASONS = {
+    ("forward", "once"): "depends on parameters alone",
+    ("forward", "before"): "depends on the inputs, not on the state: all steps at once",
+    ("forward", "loop"): "the next state depends on it",
+    ("forward", "after"): "depends on the state, but the next state does not depend on it",
+    ("backward", "once"): "depends on parameters alone",
+    ("backward", "before"): "does not depend on the carried gradient: many steps at once",
+    ("backward", "loop"): "the gradient that is carried to the step before depends on it",
+    ("backward", "after"): "the carried gradient does not depend on it: sums over many steps",
+}
+
+
+def explain(schedule: Schedule) -> str:
+    """The places of a schedule with their values, the reason, and floating-point work a step."""
+    lines = []
+    for title, places in (("forward", schedule.forward), ("backward", schedule.backward)):
+        lines.append(title)
+        for place in PLACES:
+            values = [v for v in places[place] if v.op not in VIEWS]
+            if not values:
+                continue
+            work = sum(flops(v) for v in values)
+            unit = "in all" if place == "once" else "a step"
+            lines.append(f"  {place}: {REASONS[title, place]} ({_short(work)} flops {unit})")
+            lines += [f"    {_described(v)}" for v in values]
+    kept = sum(bytes_of(v) for v in schedule.saved if v.op not in VIEWS)
+    states = sum(bytes_of(v) for v in schedule.program.states)
+    lines.append(f"kept for the backward pass: {_short(kept + states)} bytes a step")
+    return "\n".join(lines)
+
+
+def flops(value: Value) -> int:
+    """Floating-point operations of a value; a multiplication and an addition are two."""
+    if value.op == "linear":
+        return 2 * prod(value.shape) * value.inputs[1].shape[-1]
+    if value.op == "matmul":
+        return 2 * prod(value.shape) * value.inputs[0].shape[-1]
+    if value.op in VIEWS or value.op == "concatenate":
+        return 0
+    return max(prod(value.shape), *(prod(v.shape) for v in value.inputs))
+
+
+def _described(value: Value) -> str:
+    name = f"{value.label} = " if value.label else ""
+    made = ", ".join(v.label or v.op for v in value.inputs)
+    where = f"   {value.where.partition(' in ')[2]}" if " in " in value.where else ""
+    return f"{name}{value.op}({made}) {tuple(value.shape)}{where}"
+
+
+def _short(number: int) -> str:
+    for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{letter}"
+    return str(number)
