@@ -84,6 +84,17 @@ def test_steps_that_differ_are_an_error_that_shows_where(step, words):
     assert len(contract(extract(_hand_run(step))).vertices) == 12
 
 
+def test_a_state_that_is_reset_in_the_middle_is_an_error():
+    W, h, hs = nn.Parameter(np.eye(H) * 0.5, "W"), np.zeros((N, H)), []
+    for t in range(1, 7):
+        with ts.scope("step", t):
+            h = np.zeros((N, H)) if t == 4 else h
+            h = ts.label(ops.tanh(h @ W + ts.label(np.ones((N, H)) * t, "x")), "h")
+            hs.append(h)
+    with pytest.raises(FoldError, match="step 4 reads a constant"):
+        fold(extract(hs))
+
+
 def test_a_loss_of_some_steps_only_can_be_folded():
     xs, ys = data(9)
     hs, _ = unroll(nn.ElmanCell(I, H, seed=0), xs, as_list=True)

@@ -6,7 +6,9 @@ import pytest
 import tinyseq as ts
 from draw.runs import H, I, K, N, by_hand, data, one_output, with_cell
 from tinyseq import draw, nn, ops
-from tinyseq.draw.overlay import RAMP, luminance, shade
+from tinyseq.draw.overlay import RAMP, luminance, shade, with_gradients
+from tinyseq.draw.scene import Disc, Scene
+from tinyseq.draw.text import name
 from tinyseq.errors import DrawError, GraphError
 from tinyseq.recurrence import unroll
 
@@ -117,6 +119,15 @@ def test_a_larger_gradient_is_darker_and_a_bar_says_how_much():
     assert {d.fill for d in scene.discs if d.vertex.grad is None} == {"#ffffff"}
     assert "norm of the gradient" in [note.text.base for note in scene.notes]
     assert len(scene.squares) > 10
+
+
+def test_the_scale_is_logarithmic():
+    discs = []
+    for k, norm in enumerate((1e-6, 1e-3, 1.0, 0.0)):
+        vertex = draw.Vertex(f"h({k})", "h", "state", k, "", (), grad=norm)
+        discs.append(Disc(vertex, name("h", k), 90.0 * k, 0.0, 45.0, 45.0))
+    fills = [disc.fill for disc in with_gradients(Scene(tuple(discs))).discs]
+    assert fills == [shade(0.0), shade(0.5), shade(1.0), shade(0.0)]
 
 
 def test_names_can_be_read_on_every_colour():

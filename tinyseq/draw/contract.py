@@ -106,23 +106,19 @@ def _run(run: RunGraph, shown: set[Time] | None, initial: set[int], values: bool
 
 
 class _Edges:
-    """The edges by their ends and delay, and the variables that a later step reads."""
+    """The edges, each once, and the variables that a later step reads."""
 
     def __init__(self) -> None:
-        self.found: dict[Any, Edge] = {}
+        self.found: dict[Edge, None] = {}
         self.states: set[str | None] = set()
 
     def add(self, source: Any, target: Any, edge: Edge) -> None:
-        key = (edge.source, edge.target, edge.delay, edge.detached)
-        if key in self.found:
-            letters = dict.fromkeys(self.found[key].parameters + edge.parameters)
-            edge = Edge(edge.source, edge.target, edge.delay, tuple(letters), edge.detached)
-        self.found[key] = edge
+        self.found[edge] = None
         if source.loop is not None and source.loop == target.loop and edge.delay not in (0, None):
             self.states.add(source.variable)
 
     def all(self) -> tuple[Edge, ...]:
-        return tuple(self.found.values())
+        return tuple(self.found)
 
 
 def _name(v: Any) -> str:
