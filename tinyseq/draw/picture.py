@@ -1,7 +1,7 @@
 """picture: draw.circuit and draw.unrolled, and the Picture that they give.
 
 picture = draw.unrolled(loss, gradients=True)
-picture.save("rnn.svg")         # or .png, .pdf, .dot
+picture.save("rnn.svg")         # or .png, .pdf, .dot, and .html: a page to fold and unfold
 picture                         # shown by itself in a notebook
 print(picture.graph)            # what it shows, as text
 """
@@ -9,7 +9,7 @@ print(picture.graph)            # what it shows, as text
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from tinyseq.draw.extract import RunGraph, RunVertex, extract
 from tinyseq.draw.fold import fold
 from tinyseq.draw.graph import Graph, Time
 from tinyseq.draw.graphviz import FORMATS, TIME_LIMIT, dot_source, drawn
+from tinyseq.draw.html import Page, Story, page_of
 from tinyseq.draw.overlay import with_gradients, with_text
 from tinyseq.draw.scene import Scene
 from tinyseq.draw.unrolled_layout import unrolled_scene
@@ -37,20 +38,35 @@ class Picture:
     Attributes:
         graph: its vertices and edges, as plain records.
         scene: the same in their places, with everything that is drawn.
+        story: the run that it was drawn from, for the page.
     """
 
     graph: Graph
     scene: Scene
+    story: Story | None = field(default=None, repr=False, compare=False)
 
     @property
     def dot(self) -> str:
         """The picture in Graphviz's language, with all positions."""
         return dot_source(self.scene)
 
+    @property
+    def page(self) -> Page:
+        """An interactive page of the whole run, on which the circuit unfolds and folds again.
+
+        Shown by itself in a notebook; ``save("x.html")`` writes it to a file.
+
+        Raises:
+            DrawError: the picture was put together by hand, without a run.
+        """
+        if self.story is None:
+            raise DrawError("a page needs a run: draw it with draw.circuit or draw.unrolled")
+        return page_of(self.story)
+
     def render(
         self, format: str = "svg", engine: str | None = None, time_limit: float = TIME_LIMIT
     ) -> bytes:
-        """The picture as a file of the given format: "svg", "png", "pdf" or "dot".
+        """The picture as a file of the given format: "svg", "png", "pdf", "dot" or "html".
 
         Args:
             format: PDF needs the system's Graphviz; the others need nothing that pip does not give.
@@ -60,6 +76,8 @@ class Picture:
         Raises:
             DrawError: an unknown format, no engine, or out of time.
         """
+        if format == "html":
+            return self.page.html.encode()
         return drawn(self.scene, format, engine, time_limit)
 
     def save(
@@ -71,8 +89,9 @@ class Picture:
         """
         path = Path(path)
         format = path.suffix[1:].lower()
-        if format not in FORMATS:
-            known = ", ".join(f".{known}" for known in FORMATS)
+        formats = (*FORMATS, "html")
+        if format not in formats:
+            known = ", ".join(f".{known}" for known in formats)
             raise DrawError(f"{path.name}: the suffix says the format, one of {known}")
         path.write_bytes(self.render(format, engine, time_limit))
         return path
@@ -103,8 +122,10 @@ def circuit(outputs: Any, detail: str = "variables") -> Picture:
         DrawError: nothing carries a label.
     """
     _check_detail(detail)
-    graph = contract(fold(extract(outputs)))
-    return Picture(graph, circuit_scene(graph))
+    run = extract(outputs)
+    graph = contract(fold(run))
+    story = Story(run, _window(run, None), _shown_initial(run, None), unfolded=False)
+    return Picture(graph, circuit_scene(graph), story)
 
 
 def unrolled(
@@ -146,10 +167,12 @@ def unrolled(
             f"{count} nodes are too many to see (the limit is {MOST_NODES}): show fewer steps with "
             "window=(first, last)"
         )
-    graph = contract(run, times, _shown_initial(run, initial), values)
+    states = _shown_initial(run, initial)
+    graph = contract(run, times, states, values)
     scene = unrolled_scene(graph)
     scene = with_text(scene, graph, text) if text else scene
-    return Picture(graph, with_gradients(scene) if gradients else scene)
+    story = Story(run, times, states, True, gradients, text)
+    return Picture(graph, with_gradients(scene) if gradients else scene, story)
 
 
 def _check_detail(detail: str) -> None:

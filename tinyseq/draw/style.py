@@ -21,9 +21,9 @@ _SIZE, _SMALLEST = 15.0, 10.0  # of letters
 _STATES = (
     ("#1f5fa8", "#e8f0fa"),
     ("#b3402a", "#fbece8"),
-    ("#2f7d5b", "#e7f4ee"),
-    ("#7a4fa0", "#f1eaf7"),
-    ("#946200", "#f8f0de"),
+    ("#00996b", "#e2f4ed"),
+    ("#b28100", "#f8f0da"),
+    ("#80265c", "#f5e7ef"),
 )
 STATE_LINES = tuple(line for line, _ in _STATES)
 Colours = Mapping[str, tuple[str, str]]

@@ -1,6 +1,6 @@
 // Zoom and pan: which part of the picture is seen, by wheel, drag, two fingers and keys.
 
-const MOST_ZOOM = 6, LEGIBLE = 0.5, MOST_FIT = 1.7;
+const MOST_ZOOM = 6, LEGIBLE = 0.6, MOST_FIT = 1.7;
 
 class Camera {
   constructor(svg, world, onMove) {
@@ -15,8 +15,9 @@ class Camera {
     for (const kind of ["pointerup", "pointercancel"]) svg.addEventListener(kind, (event) => this.release(event));
   }
 
-  set(view) {
+  set(view, byHand = false) {
     this.view = view;
+    this.byHand = byHand;
     const { x, y, scale } = view;
     this.world.setAttribute("transform", `translate(${x.toFixed(2)},${y.toFixed(2)}) scale(${scale.toFixed(4)})`);
     this.onMove();
@@ -37,11 +38,11 @@ class Camera {
     const { view } = this;
     const scale = Math.max(0.02, Math.min(MOST_ZOOM, view.scale * factor));
     const part = scale / view.scale;
-    this.set({ scale, x: x - (x - view.x) * part, y: y - (y - view.y) * part });
+    this.set({ scale, x: x - (x - view.x) * part, y: y - (y - view.y) * part }, true);
   }
 
   pan(dx, dy) {
-    this.set({ ...this.view, x: this.view.x + dx, y: this.view.y + dy });
+    this.set({ ...this.view, x: this.view.x + dx, y: this.view.y + dy }, true);
   }
 
   /** Bring a box of the screen into view, if it is not. */

@@ -49,9 +49,9 @@ function paintGradients(picture, scale, ramp, parent) {
     const { gradient, row } = n.node;
     if (gradient === null) continue;
     const fill = shade(ramp, scale.of(gradient));
-    n.rect.style.fill = fill;
-    n.rect.style.stroke = "var(--ink)";
-    n.parts.text.style.fill = inkOn(fill);
+    n.group.classList.add("painted");
+    n.group.style.setProperty("--paint", fill);
+    n.group.style.setProperty("--paint-ink", inkOn(fill));
     const [x, y] = row.numberSpot;
     words(shortNorm(gradient), 9, n.home.x + x, n.home.y + y, parent, "number");
   }
@@ -61,51 +61,52 @@ function paintGradients(picture, scale, ramp, parent) {
     const { curve, tip } = between(bow(t.home.x, t.home.y, s.home.x, s.home.y, 26), t.home, s.home);
     const colour = shade(ramp, 0.35 + 0.5 * scale.of(norm)), width = 0.6 + 2.4 * scale.of(norm);
     const group = element("g", { class: "back" }, parent);
-    element("path", { d: linePath([curve]), fill: "none", stroke: colour, "stroke-width": width.toFixed(2) }, group);
+    element("path", { d: linePath([curve], tip), fill: "none", stroke: colour, "stroke-width": width.toFixed(2) }, group);
     element("path", { d: headPath(curve.slice(6), tip, 1 + 0.15 * width), fill: colour }, group);
   }
 }
 
 function unpaint(picture, parent) {
   parent.replaceChildren();
-  for (const n of picture.nodes.values()) {
-    n.rect.style.fill = n.rect.style.stroke = n.parts.text.style.fill = "";
-  }
+  for (const n of picture.nodes.values()) n.group.classList.remove("painted");
 }
 
-function drawLegend(legend, scale, ramp) {
-  const at = (id) => legend.querySelector(id);
-  at("#legend-bar").style.background = `linear-gradient(to right, ${ramp.join(",")})`;
-  at("#legend-low").textContent = shortNorm(scale.at(0));
-  at("#legend-middle").textContent = shortNorm(scale.at(0.5));
-  at("#legend-high").textContent = shortNorm(scale.at(1));
+function drawLegend(scale, ramp) {
+  const at = (id) => document.getElementById(`legend-${id}`);
+  at("bar").style.background = `linear-gradient(to right, ${ramp.join(",")})`;
+  at("low").textContent = shortNorm(scale.at(0));
+  at("high").textContent = shortNorm(scale.at(1));
 }
 
 /** The norms at all steps, a band for each state, with a frame around the steps that are drawn. */
 function drawStrip(canvas, run, scale, ramp, columns) {
   const { steps, rows } = run.unrolled;
-  const bands = rows.map((row, r) => r).filter((r) => rows[r].kind === "state" && rows[r].gradients);
-  const high = 12, wide = 240, dots = window.devicePixelRatio || 1;
-  canvas.width = wide * dots;
-  canvas.height = (high * bands.length + 4) * dots;
-  canvas.style.height = `${high * bands.length + 4}px`;
+  const bands = rows.filter((row) => row.kind === "state" && row.gradients).sort((a, b) => entry(a.y, 0) - entry(b.y, 0));
+  const left = 22, wide = 320, high = 13, tall = high * bands.length + 4;
+  const dots = window.devicePixelRatio || 1;
+  canvas.width = (left + wide) * dots;
+  canvas.height = tall * dots;
+  canvas.style.width = `${left + wide}px`;
+  canvas.style.height = `${tall}px`;
   const paint = canvas.getContext("2d");
   paint.scale(dots, dots);
+  paint.fillStyle = paint.strokeStyle = getComputedStyle(document.body).color;
+  paint.font = `italic bold 12px ${SERIF}`;
+  bands.forEach((row, band) => paint.fillText(row.name.base + row.name.sub, 2, high * (band + 1) - 1, left - 4));
   const number = new Map(steps.map((k, i) => [k, i]));
+  const at = (i) => left + (i / steps.length) * wide;
   for (const node of run.nodes) {
-    const band = bands.indexOf(node.row ? rows.indexOf(node.row) : -1);
+    const band = bands.indexOf(node.row);
     if (band < 0 || !number.has(node.k) || node.gradient === null) continue;
     paint.fillStyle = shade(ramp, scale.of(node.gradient));
-    const x = (number.get(node.k) / steps.length) * wide;
-    paint.fillRect(x, 2 + high * band, Math.max(wide / steps.length, 1), high - 1);
+    paint.fillRect(at(number.get(node.k)), 2 + high * band, Math.max(wide / steps.length, 1), high);
   }
-  paint.strokeStyle = getComputedStyle(document.body).color;
   let start = 0;
   for (let i = 1; i <= columns.length; i++) {
     if (i < columns.length && number.get(columns[i]) === number.get(columns[i - 1]) + 1) continue;
-    const x = (number.get(columns[start]) / steps.length) * wide;
-    const w = ((number.get(columns[i - 1]) + 1) / steps.length) * wide - x;
-    paint.strokeRect(x + 0.5, 0.5, Math.max(w - 1, 2), high * bands.length + 2);
+    const x = at(number.get(columns[start])), end = at(number.get(columns[i - 1]) + 1);
+    paint.strokeRect(x + 0.5, 0.5, Math.max(end - x - 1, 2), tall - 1);
     start = i;
   }
+  return { left, wide };
 }

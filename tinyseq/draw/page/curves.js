@@ -1,6 +1,6 @@
 // Cubic curves as lists of eight numbers: start, two points that pull, end. y points down.
 
-const ARROW = 7.5;
+const ARROW = 7.5, NOTCH = 0.35;
 
 function mix(a, b, u) {
   return a + (b - a) * u;
@@ -80,8 +80,11 @@ function between(curve, source, target) {
 
 const written = (points) => points.map((value) => value.toFixed(2)).join(" ");
 
-function linePath(curves) {
-  return curves.map((c) => `M${written(c.slice(0, 2))}C${written(c.slice(2))}`).join("");
+/** Curves as an SVG path, led on into the notch of an arrowhead if there is one. */
+function linePath(curves, tip = null) {
+  const end = curves[curves.length - 1].slice(6);
+  const path = curves.map((c) => `M${written(c.slice(0, 2))}C${written(c.slice(2))}`).join("");
+  return tip ? `${path}L${written(mixed(end, tip, NOTCH))}` : path;
 }
 
 /** An arrowhead from its base to its tip, with a notch behind. */
@@ -91,7 +94,7 @@ function headPath(base, tip, scale = 1) {
   const corners = [
     tip[0], tip[1],
     base[0] - dy * side, base[1] + dx * side,
-    base[0] + 0.35 * dx, base[1] + 0.35 * dy,
+    base[0] + NOTCH * dx, base[1] + NOTCH * dy,
     base[0] + dy * side, base[1] - dx * side,
   ];
   return `M${written(corners)}Z`;

@@ -3,6 +3,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 const PLAIN_INK = new Set(["#000000", "#ffffff"]);
 const QUIET_INK = "#808080";
+const SERIF = '"Times New Roman", Times, "Liberation Serif", "Nimbus Roman", serif';
 
 function element(name, attributes = {}, parent = null) {
   const made = document.createElementNS(SVG, name);
@@ -14,8 +15,8 @@ function element(name, attributes = {}, parent = null) {
 const pen = document.createElement("canvas").getContext("2d");
 const known = new Map();
 
-function textWidth(text, size, name, face = "Times New Roman, Times, Liberation Serif, Nimbus Roman, serif") {
-  const font = `${name.italic ? "italic " : ""}${name.bold ? "bold " : ""}100px ${face}`;
+function textWidth(text, size, name) {
+  const font = `${name.italic ? "italic " : ""}${name.bold ? "bold " : ""}100px ${SERIF}`;
   const key = `${font} ${text}`;
   if (!known.has(key)) {
     pen.font = font;
@@ -48,8 +49,8 @@ function write(name, parent, above = name.sup, kind = "") {
   return {
     text,
     base: part(name.base, { y: "0.31em" }),
-    sub: part(name.sub, { class: "sub", y: "0.95em" }),
-    sup: part(above, { class: "sup", y: "-0.2em" }),
+    sub: part(name.sub, { class: "sub", y: "1em" }),
+    sup: part(above, { class: "sup", y: "-0.35em" }),
   };
 }
 
@@ -111,7 +112,7 @@ function drawEdge(way, parent) {
 }
 
 function setEdge(made, curves, tip, label) {
-  const path = linePath(curves);
+  const path = linePath(curves, tip);
   made.line.setAttribute("d", path);
   made.reach.setAttribute("d", path);
   if (made.head) made.head.setAttribute("d", headPath(curves[curves.length - 1].slice(6), tip));
@@ -125,25 +126,25 @@ function setSquare(rect, x, y, side) {
 
 // -- the circuit ----------------------------------------------------------------------------------
 
-function drawCircuit(circuit, parent) {
-  const nodes = new Map(), edges = [];
+function drawCircuit(circuit, graph, parent) {
   const behind = element("g", {}, parent), front = element("g", {}, parent);
-  for (const wire of circuit.wires) {
+  const edges = circuit.wires.map((wire) => {
     const made = drawEdge(wire, behind);
     setEdge(made, [wire.curve], wire.tip, wire.label && [wire.label.x, wire.label.y]);
-    edges.push({ wire, ...made });
-  }
+    return { wire, source: graph[wire.s], target: graph[wire.t], ...made };
+  });
   for (const square of circuit.squares) {
     setSquare(element("rect", { class: "square" }, behind), square.x, square.y, square.side);
   }
   for (const { name, x, y } of circuit.notes) note(name, x, y, behind);
-  for (const node of circuit.nodes) {
-    const made = drawNode(node, node.label, "", front);
-    made.group.setAttribute("transform", `translate(${node.x},${node.y})`);
-    setBox(made.rect, node.w, node.h, rounding(node));
-    set(made.parts, setting(node.name, ""));
-    nodes.set(node.label, { node, ...made });
-  }
+  const nodes = graph.map((node) => {
+    const { look } = node;
+    const made = drawNode(look, node.id, "", front);
+    made.group.setAttribute("transform", `translate(${look.x},${look.y})`);
+    setBox(made.rect, look.w, look.h, rounding(look));
+    set(made.parts, setting(look.name, ""));
+    return { node, home: look, ...made };
+  });
   return { nodes, edges };
 }
 
@@ -176,7 +177,7 @@ function drawUnrolled(run, columns, parent, origin) {
     const text = `··· ${gap.hidden} more step${gap.hidden > 1 ? "s" : ""} ···`;
     words(text, 13, gap.x + origin, run.unrolled.middle, behind, "gap");
   }
-  return { nodes, edges, run, place: (u) => place(nodes, edges, u) };
+  return { nodes, edges, run, columns, place: (u) => place(nodes, edges, u) };
 }
 
 function wholeEdge(edge, s, t, parent) {

@@ -46,27 +46,28 @@ function nodeFacts(node) {
   return { title: node.id, facts, lines: value?.all ? tableLines(value.all, shape) : [] };
 }
 
-/** Facts about a circuit's node: what its copies have in common. */
-function circuitFacts(label, copies) {
-  if (!copies.length) return { title: label, facts: [], lines: [] };
-  const { row } = copies[0];
-  const facts = [["kind", KINDS[row.kind]], ["shape", shapeWords(entry(row.shape, 0))]];
-  if (row.scope) facts.push(["module", row.scope]);
-  const timed = copies.filter((n) => n.time);
+/** Facts about a node of the circuit: what its copies have in common. */
+function circuitFacts({ id, copies }) {
+  const facts = [], timed = copies.filter((n) => n.time && !n.initial);
+  if (copies.length) {
+    const { row } = copies[0];
+    facts.push(["kind", KINDS[row.kind]], ["shape", shapeWords(entry(row.shape, 0))]);
+    if (row.scope) facts.push(["module", row.scope]);
+  }
   if (timed.length) facts.push(["steps", `${timed.length}: ${timed[0].id} to ${timed[timed.length - 1].id}`]);
-  const norms = copies.map((n) => n.gradient).filter((g) => typeof g === "number");
-  if (norms.length) facts.push(["gradient", `norms from ${brief(Math.min(...norms))} to ${brief(Math.max(...norms))}`]);
-  return { title: label, facts, lines: [] };
+  const norms = copies.map((n) => n.gradient).filter((g) => typeof g === "number").sort((a, b) => a - b);
+  if (norms.length) facts.push(["gradient", `norms from ${brief(norms[0])} to ${brief(norms[norms.length - 1])}`]);
+  return { title: id, facts, lines: [] };
 }
 
-function edgeFacts(source, target, letters, delay, detached) {
+function edgeFacts(source, target, { letters, delay, detached }) {
   const facts = [["through", letters.length ? letters.join(", ") : "no parameter"]];
   if (typeof delay === "number" && delay !== 0) {
-    facts.push(["delay", many(Math.abs(delay), "step") + (delay < 0 ? ", backwards" : "")]);
+    facts.push(["delay", many(Math.abs(delay), "step") + (delay < 0 ? ", backwards in time" : "")]);
   } else if (Array.isArray(delay)) facts.push(["delay", `(${delay.join(", ")})`]);
   else if (delay === null) facts.push(["delay", "always from one particular step"]);
   if (detached) facts.push(["gradient", "cut off here"]);
-  return { title: `${source} → ${target}`, facts, lines: [] };
+  return { title: `${source.id} → ${target.id}`, facts, lines: [] };
 }
 
 const inWords = ({ title, facts }) => `${title}: ${facts.map(([name, words]) => `${name} ${words}`).join("; ")}`;

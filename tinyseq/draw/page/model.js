@@ -14,7 +14,6 @@ function* numbers(ranges) {
 /** All nodes and edges of a run; each node knows the circuit's node that it is a copy of. */
 function expand(level) {
   const { circuit, unrolled } = level;
-  const home = new Map((circuit?.nodes ?? []).map((node) => [node.label, node]));
   const nodes = [], edges = [], place = new Map();
   const isStep = new Set(unrolled.steps);
   unrolled.rows.forEach((row, r) => {
@@ -26,7 +25,7 @@ function expand(level) {
       const node = {
         id: row.label + time, time, row, k, i, initial: initial.has(i),
         x: column + entry(row.x, i), y: entry(row.y, i), w: row.w, h: row.h,
-        copyOf: home.get(row.label) ?? null, out: [], into: [],
+        copyOf: circuit?.nodes[row.copyOf] ?? null, out: [], into: [],
         gradient: row.gradients?.[i] ?? null, value: row.values[i],
       };
       nodes.push(node);
@@ -44,6 +43,19 @@ function expand(level) {
     }
   }
   return { unrolled, nodes, edges, isStep };
+}
+
+/** The circuit as a graph of nodes and edges, each node with its copies in the run. */
+function circuitGraph(circuit, run) {
+  const nodes = circuit.nodes.map((look) => ({
+    id: look.label, look, out: [], into: [], copies: (run?.nodes ?? []).filter((n) => n.copyOf === look),
+  }));
+  for (const { s, t, delay } of circuit.edges) {
+    const edge = { source: nodes[s], target: nodes[t], delay };
+    edge.source.out.push(edge);
+    edge.target.into.push(edge);
+  }
+  return nodes;
 }
 
 /** The columns to draw: `count` steps from the `first` on, of which the last few are the run's last. */
