@@ -356,6 +356,25 @@ def test_gauss_newton_over_time_holds_each_output_fixed_for_the_others(feedback)
     np.testing.assert_allclose(np.concatenate([by_w.ravel(), by_u.ravel()]), expected)
 
 
+def test_gauss_newton_of_an_output_computed_from_another():
+    x = RNG.normal(size=8)
+    w = ts.tensor(x, requires_grad=True)
+
+    def both(w):
+        first = network(w)
+        return [first, ops.tanh(first)]
+
+    def loss_of(pair):
+        first, second = ops.split(pair, 2)
+        return ops.sum(first * second * second)
+
+    v = RNG.normal(size=8)
+    outputs = both(w)
+    loss = ops.sum(outputs[0] * outputs[1] * outputs[1])
+    g = matrices(lambda w: ops.concatenate(both(w)), loss_of, x)
+    np.testing.assert_allclose(ts.gauss_newton_product(loss, outputs, w, v), g @ v)
+
+
 def test_gauss_newton_leaves_out_what_bypasses_the_outputs():
     w = ts.tensor(RNG.normal(size=8), requires_grad=True)
     o = network(w)

@@ -176,10 +176,12 @@ def test_float32_stays_float32(case: Case):
 
 
 @every_case_of_several
-def test_mixed_dtypes_give_every_input_a_gradient_of_its_own(case: Case):
+@pytest.mark.parametrize("rare", [np.float32, np.float64], ids=["one single", "one double"])
+def test_mixed_dtypes_give_every_input_a_gradient_of_its_own(case: Case, rare):
+    usual = np.float64 if rare is np.float32 else np.float32
     arrays = case.arrays()
-    for single in range(len(arrays)):
-        mixed = [a.astype(np.float32) if k == single else a for k, a in enumerate(arrays)]
+    for odd in range(len(arrays)):
+        mixed = [a.astype(rare if k == odd else usual) for k, a in enumerate(arrays)]
         inputs = leaves(mixed)
         outputs = as_list(case.use.call(*inputs))
         results = pull_back(outputs, inputs, random_like(outputs, 9))

@@ -1,4 +1,7 @@
-"""The operations: raw arrays in, raw arrays out; Tensors in, Tensors out, and recorded."""
+"""The operations: raw arrays in, raw arrays out; Tensors in, Tensors out, and recorded.
+
+A raw result of no dimensions is a NumPy scalar, as NumPy has it; a Tensor's data is always an array.
+"""
 
 from tinyseq.ops import operators as operators
 from tinyseq.ops.elementwise import (
