@@ -1,0 +1,31 @@
+"""Figure 10.6: teacher forcing: in training y(t-1) is fed back, later the model's own o(t-1)."""
+
+from pathlib import Path
+
+import numpy as np
+
+import tinyseq as ts
+from tinyseq import draw, nn
+
+rng = np.random.default_rng(0)
+xs, ys = rng.normal(size=(2, 1, 3)), rng.normal(size=(2, 1, 5))
+
+cell = nn.OutputRecurrentCell(3, 4, 5)
+cell.weight_oh = nn.Parameter(cell.weight_oh, "W")  # the letter that it has in this figure
+
+
+def training_step(given, fed_back):
+    o, fed_back = cell(given, fed_back)
+    return ts.label(nn.mse(ts.label(o, "o"), given.y), "L"), fed_back
+
+
+losses, _ = ts.unroll(training_step, nn.Forced(xs, ys), cell.init_state(1), names={"o": "y"})
+outputs, _ = ts.unroll(cell, xs)
+pictures = {
+    "fig_10_06_train.svg": draw.unrolled(losses),
+    "fig_10_06_test.svg": draw.unrolled(outputs),
+}
+
+if __name__ == "__main__":
+    for name, picture in pictures.items():
+        picture.save(Path(__file__).with_name(name))
