@@ -98,8 +98,9 @@ class Tensor:
         """The only element as a Python number; waits for the GPU."""
         if recording.get() is TRACED:
             raise CompileError(
-                "the step looks at a value that it computes (float, int, bool, item, if or while on "
-                "a tensor): what it does would depend on the data. ts.where chooses without looking."
+                "the step looks at a value that it computes (float, int, bool, item, if or while "
+                "on a tensor): what it does would depend on the data. ts.ops.where chooses without "
+                "looking."
             )
         if self.size != 1:
             raise ShapeError(f"item() wants a tensor of one element, not one of shape {self.shape}")
@@ -132,7 +133,8 @@ class Tensor:
     def __setitem__(self, index: Any, value: Any) -> None:
         raise GraphError(
             "a tensor is not changed in place, since a graph may need its old values: build a new "
-            "one with ts.where or ts.scatter_add; a parameter is changed by param.assign(array)."
+            "one with ts.ops.where or ts.ops.scatter_add; a parameter is changed by "
+            "param.assign(array)."
         )
 
     def __reduce__(self) -> tuple:

@@ -1,6 +1,6 @@
 """The operations: raw arrays in, raw arrays out; Tensors in, Tensors out, and recorded.
 
-A raw result of no dimensions is a NumPy scalar, as NumPy has it; a Tensor's data is always an array.
+A raw result of no dimensions is a NumPy scalar, as in NumPy; a Tensor's data is always an array.
 """
 
 from tinyseq.ops import operators as operators
