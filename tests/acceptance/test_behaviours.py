@@ -165,7 +165,7 @@ def test_two_runs_that_start_together_part():
 
 @pytest.mark.parametrize("gain", [0.5, 1.5])
 def test_a_linear_network_is_never_chaotic(gain: float):
-    """Its exponent is the logarithm of the spectral radius wherever it is: it decays or explodes."""
+    """Its exponent is the logarithm of the spectral radius: it decays or explodes."""
     w = init.with_spectral_radius(init.normal((50, 50), 1.0, 0, dtype=np.float64), gain)
     found = lyapunov(lambda h: ops.linear(h, w), 50, 1, 500, before=300)
     assert found == pytest.approx(np.log(gain), abs=0.01)

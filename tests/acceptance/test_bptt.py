@@ -44,7 +44,7 @@ class Net:
         return loss, hs, outputs
 
     def closed_form(self, later: bool = True) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
-        """The gradients, and grad_h(t) L for t = 0 ... tau; ``later`` False forgets later losses."""
+        """The gradients, and grad_h(t) L for t = 0 ... tau; not ``later``: without later losses."""
         p = self.p
         _, hs, outputs = self.forward(p)
         grad = {name: np.zeros_like(a) for name, a in p.items()}

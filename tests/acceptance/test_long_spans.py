@@ -1,7 +1,7 @@
 """Remembering over a hundred steps: what gates buy, and how much their initial bias decides.
 
-Tasks of Hochreiter and Schmidhuber 1997 in the variants that are named; Adam, clipping by joint norm
-at 1, batches of 32. The measured numbers of steps are for the seeds below.
+Tasks of Hochreiter and Schmidhuber 1997 in the variants that are named; Adam, clipping by joint
+norm at 1, batches of 32. The measured numbers of steps are for the seeds below.
 """
 
 from typing import Any

@@ -105,7 +105,7 @@ def accuracy_before(model: nn.SequenceModel, batch: tasks.TaskBatch) -> float:
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_output_recurrence_is_enough_where_the_output_is_the_state(seed: int):
-    """Running parity, y(t) = x(t) xor y(t-1): trained in parallel with y, run with its own output."""
+    """Running parity, y(t) = x(t) xor y(t-1): trained with y, run with its own outputs."""
     rng, data = generators(seed)
     cell = nn.OutputRecurrentCell(1, 16, O, feedback=one_hot_of_largest, seed=rng)
     model = ForcedModel(cell)

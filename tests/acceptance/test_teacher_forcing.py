@@ -96,7 +96,7 @@ def test_the_free_running_loss_is_not_the_likelihood():
 
 
 def mackey_glass(length: int, seed: int = 0, delay: int = 17, dt: float = 0.1) -> np.ndarray:
-    """dx/dt = 0.2 x(t - 17) / (1 + x(t - 17)^10) - 0.1 x, by Euler steps; one value a unit of time."""
+    """dx/dt = 0.2 x(t - 17) / (1 + x(t - 17)^10) - 0.1 x by Euler steps; a value a unit of time."""
     lag, every = round(delay / dt), round(1 / dt)
     x = np.empty((length + 500) * every + lag + 1)
     x[: lag + 1] = 1.2 + 0.2 * (np.random.default_rng(seed).random() - 0.5)

@@ -15,9 +15,9 @@ DELAY, CHUNK = 3, 20
 def learn_to_echo(seed: int, back: int, steps: int) -> float:
     """Accuracy at repeating the symbol of 3 steps ago, of 4 symbols, after so many Adam steps.
 
-    One long stream in chunks of 20 steps, the state carried on; the gradient goes back over ``back``
-    steps. The recurrent matrix starts with spectral radius 0.3, so that the network remembers
-    little by itself.
+    One long stream in chunks of 20 steps, the state carried on; the gradient goes back over
+    ``back`` steps. The recurrent matrix starts with spectral radius 0.3, so that the network
+    remembers little by itself.
     """
     rng, data = generators(seed)
     model = nn.SequenceModel(nn.ElmanCell(4, 32, seed=rng), nn.Linear(32, 4, seed=rng))
