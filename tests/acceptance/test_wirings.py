@@ -73,11 +73,7 @@ def test_many_to_many_in_step(literal: bool):
         ys[~inside] = padding
         loss, _ = model.loss(xs, ys, mask=inside, literal=literal)
         loss.backward()
-        results.append(
-            [loss.data, *(p.grad for p in model.parameters() if p.name != "embed.weight")]
-        )
-        table = model.embed.weight.grad
-        assert not table[padding].any() or (xs[inside] == padding).any()
+        results.append([loss.data, *(p.grad for p in model.parameters())])
     for a, b in zip(*results, strict=True):
         np.testing.assert_array_equal(a, b)
     model, xs, ys = decoder(), tokens(T, N), tokens(T, N)

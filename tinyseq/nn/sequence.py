@@ -20,6 +20,7 @@ from tinyseq.autograd.tensor import Tensor, label
 from tinyseq.backend import as_array, namespace, to_numpy
 from tinyseq.errors import ConfigError, ShapeError
 from tinyseq.nn.cell import Cell
+from tinyseq.nn.cells.elman import Forced
 from tinyseq.nn.loss import cross_entropy
 from tinyseq.nn.module import Module
 from tinyseq.ops import add, mul, where
@@ -115,11 +116,14 @@ class SequenceModel(Module):
             targets = _counted(targets, mask)
         state = self.init_state(batch) if state is None else state
         if literal:
+            if isinstance(inputs, Forced) and inputs.y is targets:
+                inputs = Forced(inputs.x, None)  # one y(t), which is both read and compared with
             losses, state = unroll(
                 _LossSteps(self, mask, feed),
                 Pair(inputs, targets),
                 state,
                 detach_every=detach_every,
+                names={"xx": "x", "yx": "y"},  # the x and the y of a Forced input
             )
             return total(losses), state
         length = steps if inputs is None else None
@@ -186,6 +190,8 @@ class _LossSteps:
 
     def __call__(self, pair: Pair, state: Any) -> tuple[Any, Any]:
         x = pair.x
+        if isinstance(x, Forced) and x.y is None:
+            x = Forced(x.x, pair.y)
         if self.feed is not None:
             x = self.feed(self.count, x, self.last)
             x = label(x, "x") if getattr(x, "label", None) is None else x
