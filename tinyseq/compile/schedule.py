@@ -16,6 +16,7 @@ loop, three products after it.
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -61,8 +62,9 @@ def schedule(program: Program) -> Schedule:
     carried = [v for v in program.state_grads if v is not None]
     # What only the forward values and parameters enter is a forward value too, but is asked for by
     # the backward pass: it is made there, of stacked values, so as not to be kept.
+    stacked = {id(v) for place in PLACES if place != "once" for v in result.forward[place]}
     result.backward = _places(
-        backward, carried, {"input", "state", "seed_y"}, {"seed_state"}, in_forward
+        backward, carried, {"input", "state", "seed_y"}, {"seed_state"}, stacked
     )
     _copy_carried(result)
     asked = {id(v) for value in backward for v in value.inputs}
@@ -98,12 +100,12 @@ def _places(
     carried: list[Value],
     timely: set[str],
     looped: set[str],
-    given: set[int] | None = None,
+    given: Set[int] = frozenset(),
 ) -> dict[str, list[Value]]:
     """Once, before, loop, after, from what each value depends on and whether it is carried on.
 
     ``timely`` are the kinds of sources that differ from step to step, ``looped`` the kinds that the
-    step before (or after) makes; ``given`` are results known from elsewhere, which differ too.
+    step before (or after) makes; ``given`` are results of the other pass, which differ, too.
     """
     varies: set[int] = set()
     loops: set[int] = set()
@@ -115,8 +117,7 @@ def _places(
         for v in value.inputs:
             if id(v) in loops:
                 loops.add(id(value))
-            known = given is not None and id(v) in given and v.kind == "result"
-            if id(v) in varies or known or v.kind in timely:
+            if id(v) in varies or id(v) in given or v.kind in timely:
                 varies.add(id(value))
             if v.kind in looped:
                 loops.add(id(value))

@@ -58,15 +58,15 @@ def _key(value: Value) -> Any:
         return ("array", content.dtype.str, content.shape, content.tobytes())
     if value.kind != "result":
         return id(value)
-    return (value.op, tuple(id(v) for v in value.inputs), _plain(value.params))
+    return (value.op, tuple(id(v) for v in value.inputs), plain(value.params))
 
 
-def _plain(params: Any) -> Any:
+def plain(params: Any) -> Any:
     """Parameters in a form that can be compared and hashed."""
     if isinstance(params, dict):
-        return tuple((name, _plain(entry)) for name, entry in sorted(params.items()))
+        return tuple((name, plain(entry)) for name, entry in sorted(params.items()))
     if isinstance(params, tuple | list):
-        return tuple(_plain(entry) for entry in params)
+        return tuple(plain(entry) for entry in params)
     if isinstance(params, slice):
         return ("slice", params.start, params.stop, params.step)
     if isinstance(params, np.ndarray):

@@ -10,13 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from tinyseq import structure
-from tinyseq.autograd.node import Leaf, Node
+from tinyseq.autograd.node import Leaf, Node, next_order, scope
 from tinyseq.autograd.primitive import PICK, TRACED, recording
-from tinyseq.autograd.tensor import Tensor
+from tinyseq.autograd.tensor import Tensor, label
 from tinyseq.autograd.walk import reachable, walk_back
 from tinyseq.compile.program import Program, Value
-from tinyseq.errors import CompileError, TinyseqError
+from tinyseq.compile.steady import (
+    line_of,
+    other_step,
+    other_values,
+    refuse_changes,
+    refuse_memory,
+    remembered,
+)
+from tinyseq.errors import CompileError
 from tinyseq.ops.index import _get
 
 SLICE: Any = _get.primitive  # type: ignore[attr-defined]
@@ -37,21 +47,47 @@ def trace(
         parameters: the tensors whose gradients are wanted.
 
     Raises:
-        CompileError: the step decides by the values it computes, or does not return (y, state).
+        CompileError: the step does not do the same in every time step, as far as can be seen, or
+            does not return (y, state); says in which line, or in which operation.
+        Exception: what the step raises uncompiled as well.
     """
+    program = _attempt(step, x, state, parameters)
+    other, copies = other_step(step, parameters)
+    before = remembered(other)
+    with np.errstate(all="ignore"):
+        again = _attempt(other, other_values(x), other_values(state), copies)
+    refuse_memory(before, remembered(other))
+    refuse_changes(program, again)
+    return program
+
+
+def _attempt(step: Any, x: Any, state: Any, parameters: Sequence[Tensor]) -> Program:
+    """One trace, whose errors say where they come from."""
     token = recording.set(TRACED)
     try:
         return _traced(step, x, state, parameters)
-    except CompileError:
-        raise
-    except TinyseqError as error:
-        raise CompileError(f"the step cannot be traced: {error}") from error
+    except Exception as error:
+        recording.set(True)
+        if not isinstance(error, CompileError):
+            _run_plainly(step, x, state)
+        line = line_of(error)
+        raise CompileError(
+            f"the step cannot be traced: {error}" + f" ({line})" * bool(line)
+        ) from error
     finally:
         recording.reset(token)
 
 
+def _run_plainly(step: Any, x: Any, state: Any) -> None:
+    """The step as ``unroll`` takes it: what it raises now has nothing to do with the compiler."""
+    with scope("step", 1):
+        step(structure.map(lambda a: None if a is None else label(a, "x"), x),
+             structure.map(lambda a: label(a, "h"), state))  # fmt: skip
+
+
 def _traced(step: Any, x: Any, state: Any, parameters: Sequence[Tensor]) -> Program:
     known: dict[Any, Value] = {}
+    start = next_order()
 
     def source(kind: str, index: int, array: Any, node: Node | None = None) -> Tensor:
         needs_grad = array.dtype.kind == "f" and kind not in ("seed_y", "seed_state")
@@ -105,7 +141,7 @@ def _traced(step: Any, x: Any, state: Any, parameters: Sequence[Tensor]) -> Prog
         wanted={tensor.node for tensor in wanted},
     )
 
-    read = _Reader(known)
+    read = _Reader(known, start)
     grads = [
         read(_as_tensor(found[tensor.node], "gradient").node) if tensor.node in found else None
         for tensor in wanted
@@ -139,8 +175,9 @@ def _as_tensor(value: Any, what: str) -> Tensor:
 class _Reader:
     """From nodes to values, each once; without recursion."""
 
-    def __init__(self, known: dict[Any, Value]) -> None:
+    def __init__(self, known: dict[Any, Value], start: int) -> None:
         self.known = known
+        self.start = start  # the creation number at which the trace began
 
     def __call__(self, root: Any) -> Value:
         for node in reachable([root], for_pictures=True):
@@ -149,6 +186,11 @@ class _Reader:
         return self.known[root]
 
     def _value(self, node: Node) -> Value:
+        if node.requires_grad and (node.primitive is None or node.order < self.start):
+            raise CompileError(
+                f"it reads a tensor of shape {node.shape} from outside ({node.where()}), which its "
+                "gradient would not reach: make it a parameter of the cell, or pass it as an input"
+            )
         if node.primitive is None:
             return Value(
                 "constant", node.shape, node.dtype, content=node.value, label=node.label,
