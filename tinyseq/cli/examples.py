@@ -61,14 +61,7 @@ def _output_recurrence(hidden_recurrence: bool) -> Callable[..., Tensor]:
 
 def _teacher_forcing(xs: Any, ys: Any, rng: np.random.Generator) -> Tensor:
     cell = nn.OutputRecurrentCell(INPUTS, HIDDEN, OUTPUTS, seed=rng)
-    targets = nn.one_hot(ys, OUTPUTS)  # real vectors, so that the very target is fed back
-
-    def step(pair: nn.Forced, fed_back: Any) -> tuple[Any, Any]:
-        o, fed_back = cell(pair, fed_back)
-        return label(nn.mse(label(o, "o"), pair.y), "L"), fed_back
-
-    losses, _ = unroll(step, nn.Forced(xs, targets), cell.init_state(1), names={"o": "y"})
-    return ops.sum(losses)
+    return nn.SequenceModel(cell).loss(nn.Forced(xs, ys), ys)[0]
 
 
 def _one_output(xs: Any, ys: Any, rng: np.random.Generator) -> Tensor:

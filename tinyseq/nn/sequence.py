@@ -23,7 +23,7 @@ from tinyseq.nn.cell import Cell
 from tinyseq.nn.cells.elman import Forced
 from tinyseq.nn.loss import cross_entropy
 from tinyseq.nn.module import Module
-from tinyseq.ops import add, mul, where
+from tinyseq.ops import add, mul, stack, where
 from tinyseq.ops import sum as total
 from tinyseq.ops.elementwise import raw
 from tinyseq.recurrence.feed import Feed
@@ -100,7 +100,8 @@ class SequenceModel(Module):
             targets: (T, N, ...), as the loss wants them.
             state: the initial state; ``init_state`` by default.
             mask: booleans (T, N), or of all axes of the targets: which losses count; all by
-                default. What stands among the targets where they do not count does not matter.
+                default. What stands among the targets where they do not count does not matter. A
+                step of which nothing counts has no L(t): none is in the pictures.
             literal: make o(t), L(t) and y(t) step by step, as the pictures need it.
             feed: free running or scheduled sampling in place of teacher forcing.
             detach_every: truncated back-propagation, as for ``unroll``.
@@ -116,15 +117,19 @@ class SequenceModel(Module):
             targets = _counted(targets, mask)
         state = self.init_state(batch) if state is None else state
         if literal:
+            left_out = mask is not None and bool(mask.any())  # else there is nothing to leave out
             if isinstance(inputs, Forced) and inputs.y is targets:
                 inputs = Forced(inputs.x, None)  # one y(t), which is both read and compared with
             losses, state = unroll(
-                _LossSteps(self, mask, feed),
+                _LossSteps(self, mask, left_out, feed),
                 Pair(inputs, targets),
                 state,
                 detach_every=detach_every,
                 names={"xx": "x", "yx": "y"},  # the x and the y of a Forced input
+                as_list=left_out,
             )
+            if left_out:
+                losses = stack([loss for loss in losses if loss is not None])
             return total(losses), state
         length = steps if inputs is None else None
         if feed is not None:  # what is read depends on what was put out: step by step
@@ -179,11 +184,17 @@ class _Steps:
 
 
 class _LossSteps:
-    """One step with its loss: from Pair(x, y) to L(t); labels o and L on the way."""
+    """One step with its loss: from Pair(x, y) to L(t); labels o and L on the way.
 
-    def __init__(self, model: SequenceModel, mask: Any, feed: Feed | None) -> None:
+    Gives None for a step of which no loss counts, if such steps are to be left out.
+    """
+
+    def __init__(
+        self, model: SequenceModel, mask: np.ndarray | None, left_out: bool, feed: Feed | None
+    ) -> None:
         self.model = model
-        self.mask = None if mask is None else to_numpy(mask)
+        self.mask = mask
+        self.left_out = left_out
         self.feed = feed
         self.count = 0
         self.last: Any = None
@@ -198,9 +209,10 @@ class _LossSteps:
         o, state = self.model.step(x, state)
         self.last = o = label(o, "o") if getattr(o, "label", None) is None else o
         mask = None if self.mask is None else self.mask[self.count]
-        loss = _sum_of_losses(self.model.step_loss, o, pair.y, mask)
         self.count += 1
-        return label(loss, "L"), state
+        if self.left_out and mask is not None and not mask.any():
+            return None, state
+        return label(_sum_of_losses(self.model.step_loss, o, pair.y, mask), "L"), state
 
 
 def _counted(targets: Any, mask: np.ndarray) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyseq import structure
 from tinyseq.autograd.primitive import place
-from tinyseq.autograd.tensor import Tensor
+from tinyseq.autograd.tensor import Tensor, label
 from tinyseq.backend import namespace
 from tinyseq.errors import ConfigError, ShapeError, StructureError
 from tinyseq.nn import init
@@ -150,6 +150,7 @@ class OutputRecurrentCell(Cell):
             return o, OutputState(h, o if self.feedback is None else self.feedback(o))
         if y.dtype.kind in "iu":
             y = one_hot(y, self.output_size, o.dtype)
+            y = label(y, "y") if getattr(y, "node", None) is not None else y
         if y.shape != o.shape:
             raise ShapeError(f"y(t){place()} to feed back has shape {y.shape}, o(t) has {o.shape}")
         return o, OutputState(h, y)
