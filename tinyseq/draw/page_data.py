@@ -34,7 +34,7 @@ from tinyseq.draw.unrolled_layout import STUB
 Drawn = tuple[Graph, Scene]
 Text = Mapping[str, Sequence[str]]
 OUTSIDE = -1  # the column of what belongs to no step
-SEEN = 9  # columns in which room for numbers is looked for
+SEEN = 3  # columns at each place in which room for numbers is looked for
 MOST_ELEMENTS = 64  # of a value that is shown in full
 ALL_ELEMENTS = 100_000  # of all values together
 
@@ -255,7 +255,7 @@ def _text_spots(graph: Graph, scene: Scene, text: Text) -> tuple[dict[str, list[
 
 def _number_spots(scene: Scene) -> dict[str, list[float]]:
     """Where a short number can stand beside the nodes of each variable, as some columns show."""
-    part = _middle(scene)
+    part = _excerpt(scene)
     number = Name("0.0000", bold=False, size=9.0, italic=False)
     words = {disc.vertex.id: number for disc in part.discs}
     noted = annotated(part, words, "", "", ("above", "upper right", "lower right"))
@@ -267,16 +267,16 @@ def _number_spots(scene: Scene) -> dict[str, list[float]]:
     return {disc.vertex.label: _away(disc, note) for disc, note in zip(ordered, notes, strict=True)}
 
 
-def _middle(scene: Scene) -> Scene:
-    """A few columns from the middle of a scene, and what belongs to no step."""
+def _excerpt(scene: Scene) -> Scene:
+    """A few columns from the start, the middle and the end, and what belongs to no step."""
     times = sorted({disc.vertex.time for disc in scene.discs if disc.vertex.time is not None})
-    first = max(0, (len(times) - SEEN) // 2)
-    seen = {None, *times[first : first + SEEN]}
+    middle = len(times) // 2
+    seen = {None, *times[:SEEN], *times[middle : middle + SEEN], *times[-SEEN:]}
     discs = tuple(disc for disc in scene.discs if disc.vertex.time in seen)
     ids = {disc.vertex.id for disc in discs}
     wires = tuple(w for w in scene.wires if w.edge.source in ids and w.edge.target in ids)
-    left, right = min(disc.x for disc in discs), max(disc.x for disc in discs)
-    notes = tuple(note for note in scene.notes if left - DIAMETER < note.x < right + DIAMETER)
+    columns = {rounded(disc.x) for disc in discs}
+    notes = tuple(note for note in scene.notes if rounded(note.x) in columns)
     return Scene(discs, wires, (), notes)
 
 

@@ -1,6 +1,6 @@
 // Zoom and pan: which part of the picture is seen, by wheel, drag, two fingers and keys.
 
-const MOST_ZOOM = 6, LEGIBLE = 0.6, MOST_FIT = 1.7;
+const MOST_ZOOM = 6, LEGIBLE = 0.5, MOST_FIT = 1.7;
 
 class Camera {
   constructor(svg, world, onMove) {

@@ -29,7 +29,8 @@ function trace(a, b) {
 
 function tell(sentence) {
   const status = byId("status");
-  status.textContent = sentence || "Choose two nodes to see the paths between them. Press ? for help.";
+  const hint = "Choose two nodes to see the paths between them. Press ? for help.";
+  status.textContent = sentence || [hint, stage.level.note].filter(Boolean).join(" ");
   status.classList.toggle("told", !!sentence);
 }
 

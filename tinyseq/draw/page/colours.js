@@ -58,7 +58,7 @@ function paintGradients(picture, scale, ramp, parent) {
   for (const { edge, s, t } of picture.edges) {
     const norm = edge.source.gradient;
     if (!s || !t || edge.way.s !== edge.way.t || !edge.way.delay || edge.way.detached || norm === null) continue;
-    const { curve, tip } = between(bow(t.home.x, t.home.y, s.home.x, s.home.y, 26), t.home, s.home);
+    const { curve, tip } = between(bow(t.home.x, t.home.y, s.home.x, s.home.y, 4 + 22 * Math.abs(edge.way.far)), t.home, s.home);
     const colour = shade(ramp, 0.35 + 0.5 * scale.of(norm)), width = 0.6 + 2.4 * scale.of(norm);
     const group = element("g", { class: "back" }, parent);
     element("path", { d: linePath([curve], tip), fill: "none", stroke: colour, "stroke-width": width.toFixed(2) }, group);
@@ -81,7 +81,8 @@ function drawLegend(scale, ramp) {
 /** The norms at all steps, a band for each state, with a frame around the steps that are drawn. */
 function drawStrip(canvas, run, scale, ramp, columns) {
   const { steps, rows } = run.unrolled;
-  const bands = rows.filter((row) => row.kind === "state" && row.gradients).sort((a, b) => entry(a.y, 0) - entry(b.y, 0));
+  const some = rows.filter((row) => row.gradients), states = some.filter((row) => row.kind === "state");
+  const bands = (states.length ? states : some).sort((a, b) => entry(a.y, 0) - entry(b.y, 0));
   const left = 22, wide = 320, high = 13, tall = high * bands.length + 4;
   const dots = window.devicePixelRatio || 1;
   canvas.width = (left + wide) * dots;

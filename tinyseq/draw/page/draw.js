@@ -174,33 +174,42 @@ function drawUnrolled(run, columns, parent, origin) {
     else if (edge.way.delay && edge.way.tip) edges.push(stub(edge, s, t, run.unrolled.stub, behind));
   }
   for (const gap of gaps) {
+    gap.x += origin;
     const text = `··· ${gap.hidden} more step${gap.hidden > 1 ? "s" : ""} ···`;
-    words(text, 13, gap.x + origin, run.unrolled.middle, behind, "gap");
+    words(text, 13, gap.x, run.unrolled.middle, behind, "gap");
   }
-  return { nodes, edges, run, columns, place: (u) => place(nodes, edges, u) };
+  return { nodes, edges, gaps, run, columns, place: (u) => place(nodes, edges, u) };
 }
 
 function wholeEdge(edge, s, t, parent) {
   const { way } = edge;
   const made = drawEdge(way, parent);
-  const du = t.home.x - edge.target.x - (s.home.x - edge.source.x), dv = 0;
-  const line = moved(stretched(way.curve, 0, 0, du, dv), s.home.x, s.home.y);
-  const tip = way.tip && moved(way.tip, s.home.x + du, s.home.y + dv);
-  const label = way.label && [s.home.x + way.label.x + du / 2, s.home.y + way.label.y];
-  const found = { edge, ...made, s, t, home: { curves: [line], tip, label }, fold: null };
+  const found = { edge, ...made, s, t, home: wayBetween(edge, s.home, t.home), fold: null };
   const { fold } = way;
-  if (fold) {
-    if (fold.first) {
-      found.home.curves = split(line, 0.5);
-      found.square = element("rect", { class: "square" }, made.group);
-    }
-    found.fold = {
-      curves: fold.first ? [fold.first, fold.curve] : [fold.curve],
-      tip: fold.tip ?? fold.curve.slice(6),
-      label: fold.label ? [fold.label.x, fold.label.y] : pointAt(fold.curve, 0.5),
-    };
+  if (!fold) return found;
+  found.fold = {
+    curves: fold.first ? [fold.first, fold.curve] : [fold.curve],
+    tip: fold.tip ?? fold.curve.slice(6),
+    label: fold.label ? [fold.label.x, fold.label.y] : pointAt(fold.curve, 0.5),
+  };
+  if (fold.first) {
+    found.home.curves = split(found.home.curves[0], 0.5);
+    found.square = element("rect", { class: "square" }, made.group);
   }
   return found;
+}
+
+/** Where an edge runs between the places of its ends: as it was laid out, if they moved as one. */
+function wayBetween({ way, source, target }, from, to) {
+  const across = target.x - source.x, now = to.x - from.x;
+  const label = way.label && [from.x + way.label.x, from.y + way.label.y];
+  if (Math.abs(now - across) < 0.02) {
+    return { curves: [moved(way.curve, from.x, from.y)], tip: way.tip && moved(way.tip, from.x, from.y), label };
+  }
+  const [, , x, y, u, v] = way.curve;
+  const place = Math.abs(across) > 1 ? (x) => x * (now / across) : (x) => x + (now - across) / 2;
+  const { curve, tip } = between([from.x, from.y, from.x + place(x), from.y + y, from.x + place(u), from.y + v, to.x, to.y], from, to);
+  return { curves: [curve], tip: way.tip && tip, label: label && [from.x + place(way.label.x), label[1]] };
 }
 
 /** The visible end of an edge whose other end is left out. */

@@ -139,6 +139,7 @@ function frameAt(u) {
   if (unrolled && u === 1) {
     for (const { home } of unrolled.nodes.values()) add(home.x, home.y, home.w + 24, home.h + 50);
     for (const { home } of unrolled.edges) addAll(home.curves);
+    for (const { x } of unrolled.gaps) add(x, unrolled.run.unrolled.middle, 140);
   }
   return box;
 }
