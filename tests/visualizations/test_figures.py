@@ -84,6 +84,10 @@ BOOK = {
     ),
     "fig_10_06_train.svg": Book(f"x(t) U h(t); y(t-1) W h(t); {READOUT}", 2),
     "fig_10_06_test.svg": Book("x(t) U h(t); o(t-1) W h(t); h(t) V o(t)", 2),
+    "fig_10_07_complete_graph.svg": Book(
+        "y(t-1) - y(t); y(t-2) - y(t); y(t-3) - y(t); y(t-4) - y(t)", 5
+    ),
+    "fig_10_08_states.svg": Book("h(t-1) - h(t); y(t-1) - h(t); h(t) - y(t)", 5),
     "fig_10_09_circuit.svg": Book(FIG_9),
     "fig_10_09_unrolled.svg": Book(FIG_9, 4, "y(0) U h(1)"),
     "fig_10_10_circuit.svg": Book(FIG_10),

@@ -35,8 +35,8 @@ class Disc:
 
     @property
     def is_dashed(self) -> bool:
-        """Whether its outline is dashed: a state from before the first step."""
-        return self.vertex.kind == "initial"
+        """Whether its outline is dashed: a state from before the first step, or a later one."""
+        return self.vertex.kind in ("initial", "later")
 
 
 @dataclass(frozen=True)
