@@ -74,9 +74,9 @@ def _later(graph: Graph, discs: Mapping[str, Disc], x: float) -> dict[str, Disc]
     like = {disc.vertex.label: disc for disc in discs.values() if disc.vertex.time is not None}
     found = {}
     for edge in graph.cut:
-        for id in {edge.source, edge.target} - set(discs):
+        for id in (edge.source, edge.target):
             variable = id.rpartition("(")[0]
-            if variable in like:
+            if id not in discs and variable in like:
                 one = like[variable]
                 vertex = Vertex(f"{variable}({LATER})", variable, "later", None, "", ())
                 text = name(variable, LATER, bold=one.name.bold, size=one.name.size)
