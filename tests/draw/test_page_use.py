@@ -83,7 +83,7 @@ def test_a_run_with_an_initial_state_shows_it_beside_its_step(browser):
     cell, xs = nn.ElmanCell(3, 4, seed=0), np.ones((30, 1, 3), np.float32)
     hs, _ = ts.unroll(cell, xs, np.ones((1, 4), np.float32))
     browser.open(draw.unrolled(hs))
-    assert "initial" in browser.node("h(0)").get_attribute("class")
+    assert "dashed" in browser.node("h(0)").get_attribute("class")
     check_window(browser, hs, (3, 2))
     browser.set("#first", 9)
     assert browser.ids("#unrolled .node") == {

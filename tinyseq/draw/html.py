@@ -12,21 +12,23 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
 from string import Template
-from typing import Any
+from typing import Any, NamedTuple
 
 from tinyseq.draw.circuit_layout import circuit_scene
 from tinyseq.draw.contract import contract
 from tinyseq.draw.extract import RunGraph
 from tinyseq.draw.fold import fold
-from tinyseq.draw.graph import Time
+from tinyseq.draw.graph import Graph, Time
 from tinyseq.draw.page_data import Drawn, level_data
+from tinyseq.draw.page_records import Record
+from tinyseq.draw.scene import Scene
 from tinyseq.draw.unrolled_layout import unrolled_scene
 from tinyseq.errors import DrawError, FoldError
 
@@ -114,43 +116,54 @@ class Page:
         )
 
 
+class Level(NamedTuple):
+    """A level of detail: from a run or a circuit to a graph, and how the two are laid out."""
+
+    graph: Callable[..., Graph]
+    circuit: Callable[[Graph], Scene]
+    unrolled: Callable[[Graph], Scene]
+
+
+LEVELS = {"variables": Level(contract, circuit_scene, unrolled_scene)}
+
+
 def page_of(story: Story) -> Page:
     """The page of a run.
 
     Raises:
         DrawError: nothing carries a label.
     """
-    variables, note = _variables(story)
-    known = variables["unrolled"]
-    names = [row["label"] for row in known["rows"]] if known else []
+    levels = {name: _level(story, level) for name, level in LEVELS.items()}
+    first = levels["variables"]
+    known = first["unrolled"]
+    labels = [part["label"] for part in (known["rows"] if known else first["circuit"]["nodes"])]
     start = {
         "level": "variables",
         "unfolded": story.unfolded,
         "gradient": story.gradients,
         "columns": _columns(story, known) if known else None,
     }
-    levels = {"variables": variables | {"note": note}}
-    return Page(levels, start, f"Recurrent graph of {', '.join(names)}" if names else "Circuit")
+    return Page(levels, start, f"Recurrent graph of {', '.join(labels)}")
 
 
-def _variables(story: Story) -> tuple[dict[str, Any], str]:
-    """The level of the variables, and why there is no circuit or no unrolled graph, if so."""
+def _level(story: Story, level: Level) -> Record:
+    """Both views at one level, and a note that says why, if one of them cannot be drawn."""
     circuit: Drawn | None = None
     unrolled: Drawn | None = None
     note = ""
     try:
-        graph = contract(fold(story.run))
-        circuit = graph, circuit_scene(graph)
+        graph = level.graph(fold(story.run))
+        circuit = graph, level.circuit(graph)
     except FoldError as error:
-        note = str(error)
-    graph = contract(story.run, _known_times(story.run), story.initial, values=True)
+        note = f"It cannot be folded: {error}"
+    graph = level.graph(story.run, _known_times(story.run), story.initial, True)
     try:
-        unrolled = graph, unrolled_scene(graph)
+        unrolled = graph, level.unrolled(graph)
     except DrawError as error:
         if circuit is None:
             raise
-        note = str(error)
-    return level_data(circuit, unrolled, story.text), note
+        note = f"It cannot be unfolded: {error}"
+    return level_data(circuit, unrolled, story.text) | {"note": note}
 
 
 def _known_times(run: RunGraph) -> set[Time] | None:

@@ -80,7 +80,7 @@ def _circuit(graph: Graph, scene: Scene) -> Record:
 
 
 def _numbers(scene: Scene) -> dict[str, int]:
-    """A circuit's nodes by number. Their ids are the labels of what they are the circuit of."""
+    """A circuit's nodes by number."""
     return {disc.vertex.id: i for i, disc in enumerate(scene.discs)}
 
 
@@ -109,7 +109,7 @@ def _unrolled(graph: Graph, scene: Scene, circuit: Drawn | None, text: Text) -> 
     places = _columns(scene, times)
     rows: dict[str, list[Disc]] = defaultdict(list)
     for disc in scene.discs:
-        rows[disc.vertex.label].append(disc)
+        rows[_row_of(disc.vertex)].append(disc)
     for discs in rows.values():
         discs.sort(key=lambda disc: _column(disc.vertex, column))
     home = {} if circuit is None else _numbers(circuit[1])
@@ -126,12 +126,17 @@ def _unrolled(graph: Graph, scene: Scene, circuit: Drawn | None, text: Text) -> 
         "stub": STUB,
         "rows": [
             _row(discs, column, places, room)
-            | {"copyOf": home.get(label), "numberSpot": number_spots.get(label)}
-            | {"text": _words(graph, text, label), "textSpot": text_spots.get(label)}
-            for label, discs in rows.items()
+            | {"copyOf": home.get(row), "numberSpot": number_spots.get(row)}
+            | {"text": _words(graph, text, row), "textSpot": text_spots.get(row)}
+            for row, discs in rows.items()
         ],
         "edges": _edges(scene, column, list(rows), folds),
     }
+
+
+def _row_of(v: Vertex) -> str:
+    """What a vertex is called at all times, which is the id of its circuit's vertex."""
+    return v.id if v.time is None else v.id.removesuffix(f"({v.time})")
 
 
 def _row(
@@ -145,12 +150,13 @@ def _row(
     return disc_record(discs[0]) | {
         "label": clean(usual.label),
         "kind": usual.kind,
+        "kinds": shared(disc.vertex.kind for disc in discs),
         "scope": clean(usual.scope, 80) if usual.scope else "",
         "at": ranges(at),
         "x": shared(rounded(disc.x - left) for disc, left in zip(discs, lefts, strict=True)),
         "y": shared(rounded(-disc.y) for disc in discs),
         "shape": shared(list(disc.vertex.shape) for disc in discs),
-        "initial": [i for i, disc in enumerate(discs) if disc.vertex.kind == "initial"],
+        "dashed": [i for i, disc in enumerate(discs) if disc.is_dashed],
         "values": [value_record(disc.vertex.value, room) for disc in discs],
         "gradients": norms if any(norm is not None for norm in norms) else None,
     }
@@ -168,7 +174,7 @@ def _edges(
     pairs of columns.
     """
     discs = {disc.vertex.id: disc for disc in scene.discs}
-    row = {label: r for r, label in enumerate(rows)}
+    number = {row: r for r, row in enumerate(rows)}
     templates: dict[Any, Record] = {}
     ends: dict[Any, list[tuple[int, int]]] = defaultdict(list)
     for wire in scene.wires:
@@ -176,12 +182,14 @@ def _edges(
         if source is None or target is None:
             continue  # it leads into steps that the page does not have
         s, t = source.vertex, target.vertex
-        record = wire_record(wire, (source.x, source.y)) | {"s": row[s.label], "t": row[t.label]}
+        pattern = _row_of(s), _row_of(t)
+        ids = {"s": number[pattern[0]], "t": number[pattern[1]]}
+        record = wire_record(wire, (source.x, source.y)) | ids
         start, end = _column(s, column), _column(t, column)
         far = None if OUTSIDE in (start, end) else end - start
         key = (str(record), far)
         if key not in templates:
-            keys = [(s.label, t.label, delay) for delay in (wire.edge.delay, None, 0)]
+            keys = [(*pattern, delay) for delay in (wire.edge.delay, None, 0)]
             fold = next((folds[key] for key in keys if key in folds), None)
             templates[key] = record | {"far": far, "fold": fold}
         ends[key].append((start, end))
@@ -249,7 +257,7 @@ def _text_spots(graph: Graph, scene: Scene, text: Text) -> tuple[dict[str, list[
         disc = next(
             d for d in scene.discs if d.vertex.label == label and d.vertex.kind != "initial"
         )
-        spots[label] = _away(disc, scene.notes[before])
+        spots[_row_of(disc.vertex)] = _away(disc, scene.notes[before])
     return spots, scene
 
 

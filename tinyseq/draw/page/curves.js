@@ -1,4 +1,5 @@
 // Cubic curves as lists of eight numbers: start, two points that pull, end. y points down.
+// An edge is a list of them, each going on where the one before ends.
 
 const ARROW = 7.5, NOTCH = 0.35;
 
@@ -34,6 +35,24 @@ function split(curve, t) {
     points = points.slice(1).map((p, i) => mixed(points[i], p, t));
   }
   return [left, right];
+}
+
+/** The cubics that a list of 2 + 6 n numbers goes through. */
+function cubics(points) {
+  const found = [];
+  for (let i = 0; i + 8 <= points.length; i += 6) found.push(points.slice(i, i + 8));
+  return found;
+}
+
+/** The same way in as many pieces as asked for: the longest pieces are halved. */
+function inPieces(curves, count) {
+  const found = [...curves];
+  const length = (c) => Math.hypot(c[6] - c[0], c[7] - c[1]);
+  while (found.length < count) {
+    const k = found.reduce((best, c, i) => (length(c) > length(found[best]) ? i : best), 0);
+    found.splice(k, 1, ...split(found[k], 0.5));
+  }
+  return found;
 }
 
 function pointAt(curve, t) {

@@ -111,10 +111,10 @@ function drawEdge(way, parent) {
   return made;
 }
 
-function setEdge(made, curves, tip, label) {
+function setEdge(made, curves, tip, label, rests = true) {
   const path = linePath(curves, tip);
   made.line.setAttribute("d", path);
-  made.reach.setAttribute("d", path);
+  if (rests) made.reach.setAttribute("d", path);
   if (made.head) made.head.setAttribute("d", headPath(curves[curves.length - 1].slice(6), tip));
   if (made.letter) made.letter.text.setAttribute("transform", `translate(${label[0].toFixed(2)},${label[1].toFixed(2)})`);
 }
@@ -130,7 +130,7 @@ function drawCircuit(circuit, graph, parent) {
   const behind = element("g", {}, parent), front = element("g", {}, parent);
   const edges = circuit.wires.map((wire) => {
     const made = drawEdge(wire, behind);
-    setEdge(made, [wire.curve], wire.tip, wire.label && [wire.label.x, wire.label.y]);
+    setEdge(made, cubics(wire.curve), wire.tip, wire.label && [wire.label.x, wire.label.y]);
     return { wire, source: graph[wire.s], target: graph[wire.t], ...made };
   });
   for (const square of circuit.squares) {
@@ -158,14 +158,16 @@ function drawUnrolled(run, columns, parent, origin) {
   const nodes = new Map(), edges = [];
   for (const node of run.nodes.filter(isShown)) {
     const made = drawNode(node.row, node.id, node.time, front);
-    made.group.classList.toggle("initial", node.initial);
+    made.group.classList.toggle("dashed", node.dashed);
     if (node.copyOf) made.group.dataset.of = node.copyOf.label;
     const home = { x: node.x + shift(node) + origin, y: node.y, w: node.w, h: node.h };
     const fold = node.copyOf ?? home;
-    nodes.set(node, {
-      node, ...made, home, fold, same: fold.w === home.w && fold.h === home.h,
-      text: [setting(node.copyOf?.name ?? node.row.name, node.copyOf ? "" : node.time), setting(node.row.name, node.time)],
-    });
+    // Folded, the name is set as in the circuit: without the time, and in the circuit's size.
+    const there = setting(node.row.name, node.time);
+    const start = setting(node.copyOf?.name ?? node.row.name, node.copyOf ? "" : node.time);
+    const grown = start.size / there.size;
+    set(made.parts, there);
+    nodes.set(node, { node, ...made, home, fold, grown, aside: start.left - grown * there.left });
   }
   const waiting = new Set(run.edges.filter((e) => nodes.has(e.source) || nodes.has(e.target)));
   for (const edge of waiting) {
@@ -187,16 +189,25 @@ function wholeEdge(edge, s, t, parent) {
   const found = { edge, ...made, s, t, home: wayBetween(edge, s.home, t.home), fold: null };
   const { fold } = way;
   if (!fold) return found;
+  const first = cubics(fold.first ?? []), second = cubics(fold.curve), { curves } = found.home;
+  if (first.length) found.square = element("rect", { class: "square" }, made.group);
+  const [before, after] = first.length ? atMiddle(curves) : [[], curves];
+  const counts = [Math.max(first.length, before.length), Math.max(second.length, after.length)];
+  found.joint = counts[0];
+  found.home.curves = [...inPieces(before, counts[0]), ...inPieces(after, counts[1])];
   found.fold = {
-    curves: fold.first ? [fold.first, fold.curve] : [fold.curve],
-    tip: fold.tip ?? fold.curve.slice(6),
-    label: fold.label ? [fold.label.x, fold.label.y] : pointAt(fold.curve, 0.5),
+    curves: [...inPieces(first, counts[0]), ...inPieces(second, counts[1])],
+    tip: fold.tip ?? fold.curve.slice(-2),
+    label: fold.label ? [fold.label.x, fold.label.y] : pointAt(second[0], 0.5),
   };
-  if (fold.first) {
-    found.home.curves = split(found.home.curves[0], 0.5);
-    found.square = element("rect", { class: "square" }, made.group);
-  }
   return found;
+}
+
+/** A way cut in two. */
+function atMiddle(curves) {
+  if (curves.length === 1) return split(curves[0], 0.5).map((curve) => [curve]);
+  const half = Math.floor(curves.length / 2);
+  return [curves.slice(0, half), curves.slice(half)];
 }
 
 /** Where an edge runs between the places of its ends: as it was laid out, if they moved as one. */
@@ -204,9 +215,9 @@ function wayBetween({ way, source, target }, from, to) {
   const across = target.x - source.x, now = to.x - from.x;
   const label = way.label && [from.x + way.label.x, from.y + way.label.y];
   if (Math.abs(now - across) < 0.02) {
-    return { curves: [moved(way.curve, from.x, from.y)], tip: way.tip && moved(way.tip, from.x, from.y), label };
+    return { curves: cubics(moved(way.curve, from.x, from.y)), tip: way.tip && moved(way.tip, from.x, from.y), label };
   }
-  const [, , x, y, u, v] = way.curve;
+  const [x, y] = way.curve.slice(2), [u, v] = way.curve.slice(-4);
   const place = Math.abs(across) > 1 ? (x) => x * (now / across) : (x) => x + (now - across) / 2;
   const { curve, tip } = between([from.x, from.y, from.x + place(x), from.y + y, from.x + place(u), from.y + v, to.x, to.y], from, to);
   return { curves: [curve], tip: way.tip && tip, label: label && [from.x + place(way.label.x), label[1]] };
@@ -219,45 +230,38 @@ function stub(edge, s, t, length, parent) {
   made.group.classList.add("stub");
   const end = s ?? t;
   const shift = s ? [s.home.x, s.home.y] : [t.home.x - edge.target.x + edge.source.x, t.home.y - edge.target.y + edge.source.y];
-  const line = moved(way.curve, ...shift);
+  const pieces = cubics(moved(way.curve, ...shift)), line = s ? pieces[0] : pieces[pieces.length - 1];
   const reach = Math.hypot(line[6] - line[0], line[7] - line[1]) || 1;
   const curve = s ? split(line, Math.min(length / reach, 1))[0] : split(line, Math.max(1 - (length - ARROW) / reach, 0))[1];
   return { edge, ...made, s, t, at: end, home: { curves: [curve], tip: s ? null : moved(way.tip, ...shift) }, fold: null };
 }
-
-const late = (u) => Math.max(0, Math.min(1, (u - 0.45) / 0.5));
 
 function place(nodes, edges, u) {
   for (const n of nodes.values()) {
     const x = mix(n.fold.x, n.home.x, u), y = mix(n.fold.y, n.home.y, u);
     n.now = { x, y };
     n.group.setAttribute("transform", `translate(${x.toFixed(2)},${y.toFixed(2)})`);
-    if (!n.same || !n.sized) {
+    if (n.fold.w !== n.home.w || n.fold.h !== n.home.h || !n.rect.hasAttribute("rx")) {
       setBox(n.rect, mix(n.fold.w, n.home.w, u), mix(n.fold.h, n.home.h, u), mix(rounding(n.fold), rounding(n.home), u));
-      n.sized = true;
     }
-    const [folded, unfolded] = n.text;
-    set(n.parts, { size: mix(folded.size, unfolded.size, u), left: mix(folded.left, unfolded.left, u), right: mix(folded.right, unfolded.right, u) });
-    n.parts.sup?.setAttribute("opacity", late(u).toFixed(2));
-    n.group.setAttribute("opacity", n.node.copyOf ? 1 : late(u).toFixed(2));
+    n.parts.text.setAttribute("transform", `translate(${mix(n.aside, 0, u).toFixed(2)}) scale(${mix(n.grown, 1, u).toFixed(4)})`);
+    n.group.classList.toggle("late", !n.node.copyOf);
   }
   for (const e of edges) {
     const { home, fold } = e;
     if (fold) {
       const curves = home.curves.map((curve, i) => mixed(fold.curves[i], curve, u));
       const tip = home.tip && mixed(fold.tip, home.tip, u);
-      setEdge(e, curves, tip, home.label && mixed(fold.label, home.label, u));
+      setEdge(e, curves, tip, home.label && mixed(fold.label, home.label, u), u === 1);
       if (e.square) {
-        const [x, y] = curves[1];
-        const side = e.edge.way.fold.side * (1 - u);
-        setSquare(e.square, mix((curves[0][6] + x) / 2, x, u), mix((curves[0][7] + y) / 2, y, u), side);
+        const [x, y] = curves[e.joint].slice(0, 2), [v, w] = curves[e.joint - 1].slice(6);
+        setSquare(e.square, (x + v) / 2, (y + w) / 2, e.edge.way.fold.side * (1 - u));
       }
     } else {
       const ends = [e.s ?? e.at, e.t ?? e.at].map((n) => [n.now.x - n.home.x, n.now.y - n.home.y]);
       const curves = home.curves.map((curve) => stretched(curve, ...ends[0], ...ends[1]));
-      setEdge(e, curves, home.tip && moved(home.tip, ...ends[1]), home.label && moved(home.label, ...ends[0]));
-      e.group.setAttribute("opacity", late(u).toFixed(2));
+      setEdge(e, curves, home.tip && moved(home.tip, ...ends[1]), home.label && moved(home.label, ...ends[0]), u === 1);
+      e.group.classList.add("late");
     }
-    e.letter?.text.setAttribute("opacity", late(u).toFixed(2));
   }
 }

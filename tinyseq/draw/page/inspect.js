@@ -33,7 +33,8 @@ function tableLines(values, shape) {
 function nodeFacts(node) {
   const { row, value } = node;
   const shape = entry(row.shape, node.i);
-  const facts = [["kind", KINDS[node.initial ? "initial" : row.kind]], ["shape", shapeWords(shape)]];
+  const kind = entry(row.kinds, node.i);
+  const facts = [["kind", KINDS[kind] ?? kind], ["shape", shapeWords(shape)]];
   if (row.scope) facts.push(["module", row.scope]);
   if (value?.summary) {
     const [mean, std, least, most] = value.summary.map(brief);
@@ -48,10 +49,10 @@ function nodeFacts(node) {
 
 /** Facts about a node of the circuit: what its copies have in common. */
 function circuitFacts({ id, copies }) {
-  const facts = [], timed = copies.filter((n) => n.time && !n.initial);
+  const facts = [], timed = copies.filter((n) => n.time && !n.dashed);
   if (copies.length) {
     const { row } = copies[0];
-    facts.push(["kind", KINDS[row.kind]], ["shape", shapeWords(entry(row.shape, 0))]);
+    facts.push(["kind", KINDS[row.kind] ?? row.kind], ["shape", shapeWords(entry(row.shape, 0))]);
     if (row.scope) facts.push(["module", row.scope]);
   }
   if (timed.length) facts.push(["steps", `${timed.length}: ${timed[0].id} to ${timed[timed.length - 1].id}`]);

@@ -17,13 +17,13 @@ function expand(level) {
   const nodes = [], edges = [], place = new Map();
   const isStep = new Set(unrolled.steps);
   unrolled.rows.forEach((row, r) => {
-    const initial = new Set(row.initial);
+    const dashed = new Set(row.dashed);
     let i = 0;
     for (const k of numbers(row.at)) {
       const time = k === OUTSIDE ? "" : `(${unrolled.times[k].replace("-", "−")})`;
       const column = k === OUTSIDE ? 0 : unrolled.columns[k];
       const node = {
-        id: row.label + time, time, row, k, i, initial: initial.has(i),
+        id: row.label + time, time, row, k, i, dashed: dashed.has(i),
         x: column + entry(row.x, i), y: entry(row.y, i), w: row.w, h: row.h,
         copyOf: circuit?.nodes[row.copyOf] ?? null, out: [], into: [],
         gradient: row.gradients?.[i] ?? null, value: row.values[i],

@@ -88,6 +88,7 @@ function show(u) {
   svg.dataset.u = u;
   layers.unrolled.style.display = u === 0 && stage.circuit ? "none" : "";
   layers.overlay.style.display = u === 1 ? "" : "none";
+  layers.unrolled.style.setProperty("--late", Math.max(0, Math.min(1, (u - 0.45) / 0.5)));
   stage.unrolled?.place(u);
   if (u === 0 || u === 1) settle();
 }
@@ -133,7 +134,7 @@ function frameAt(u) {
   const { circuit, unrolled, level } = stage;
   if (circuit) {
     for (const { home } of circuit.nodes) add(home.x, home.y, home.w, home.h);
-    addAll(level.circuit.wires.map((wire) => wire.curve));
+    addAll(level.circuit.wires.flatMap((wire) => cubics(wire.curve)));
     add(circuitRight() + (unrolled ? ARROW_GAP + ARROW_LENGTH : 0), circuit.nodes[0].home.y);
   }
   if (unrolled && u === 1) {
