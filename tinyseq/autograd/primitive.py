@@ -219,8 +219,8 @@ def saved_tensors(node: Node) -> Any:
         return None
     if saves == "output":
         return Tensor(node.saved, node)
-    return tuple(
-        value if parent is None or value is None else Tensor(value, parent)
+    return tuple(  # a number has a node while the compiler traces, but stays a number
+        value if parent is None or not hasattr(value, "shape") else Tensor(value, parent)
         for value, parent in zip(node.saved, node.parents, strict=True)
     )
 

@@ -9,6 +9,7 @@ values: what is not the same then is no constant.
 from __future__ import annotations
 
 import copy
+import linecache
 import traceback
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from tinyseq import structure
+from tinyseq.autograd.node import Node
+from tinyseq.autograd.walk import walk_back
 from tinyseq.compile.program import Program, Value, in_order
 from tinyseq.compile.simplify import plain
 from tinyseq.errors import CompileError
@@ -124,12 +127,14 @@ def refuse_memory(before: dict[str, Any], after: dict[str, Any]) -> None:
 
 
 def line_of(error: BaseException) -> str:
-    """Where in the user's code (or in a cell of tinyseq) an error was raised, for a message."""
-    frames = traceback.extract_tb(error.__traceback__)
+    """Where an error was raised: the line of the step, or the operation whose derivative it is."""
     inner = ("autograd", "backend.py", "compile", "ops", "structure.py")
-    for frame in reversed(frames):
-        path = Path(frame.filename)
-        own = path.is_relative_to(PACKAGE)
-        if not own or path.relative_to(PACKAGE).parts[0] not in inner:
-            return f"{path.name}, line {frame.lineno}: {frame.line}"
+    for frame, number in reversed(list(traceback.walk_tb(error.__traceback__))):
+        node = frame.f_locals.get("node")
+        if frame.f_code is walk_back.__code__ and isinstance(node, Node):
+            return f"the derivative of {node.where()}"
+        path = Path(frame.f_code.co_filename)
+        if not path.is_relative_to(PACKAGE) or path.relative_to(PACKAGE).parts[0] not in inner:
+            text = linecache.getline(str(path), number).strip()
+            return f"{path.name}, line {number}: {text}"
     return ""

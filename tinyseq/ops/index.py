@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 
 from tinyseq.autograd.kinds import Op, linear_map
-from tinyseq.autograd.primitive import Primitive, array_like, explaining, place, shape_error
+from tinyseq.autograd.primitive import (
+    TRACED,
+    Primitive,
+    array_like,
+    explaining,
+    place,
+    recording,
+    shape_error,
+)
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import as_array, check_index, is_cupy, namespace
 from tinyseq.backend import scatter_add as _add_at
@@ -170,7 +178,8 @@ def _integers(indices: Any, size: int, what: str) -> Any:
     indices = indices if hasattr(indices, "dtype") else as_array(indices)
     if indices.dtype.kind not in "iu":
         raise DTypeError(f"{what}{place()}: indices are integers, not {indices.dtype}")
-    check_index(raw(indices), size, f"{what}{place()}")
+    if recording.get() is not TRACED:  # what is compiled is checked when it runs, by NumPy
+        check_index(raw(indices), size, f"{what}{place()}")
     return indices
 
 
