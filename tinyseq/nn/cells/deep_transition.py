@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinyseq.autograd.tensor import label
 from tinyseq.errors import ConfigError
 from tinyseq.nn import init
 from tinyseq.nn.cell import Cell
-from tinyseq.nn.cells.elman import (
-    ACTIVATIONS,
-    checked_input_size,
-    from_input,
-    positive,
-)
+from tinyseq.nn.cells.elman import ACTIVATIONS, checked_input_size, from_input, positive
 from tinyseq.nn.linear import Linear
 from tinyseq.nn.module import Module
 from tinyseq.nn.parameter import Parameter
@@ -23,20 +19,21 @@ from tinyseq.random import Seed, generator
 class DeepTransitionCell(Cell):
     """The deep transition, DT, or with a skip connection DT(S) (Pascanu et al. 2014; figure 10.13).
 
-        a_1 = U x + W_1 h + b_1,    a_k = W_k tanh(a_(k-1)) + b_k,    k = 2 ... depth
-        h' = tanh(a_depth [+ S h])
+        z_1 = tanh(U x + W_1 h + b_1)
+        z_k = tanh(W_k z_(k-1) + b_k)                     k = 2 ... n-1
+        h' = tanh(W_n z_(n-1) + b_n [+ S h])
 
-    From h to h' it is depth layers, so tau steps are depth * tau layers for a gradient; with
-    ``skip`` the shortest way is one layer a step. A depth of 1 is the Elman cell. Deep outputs are
+    From h to h' it is n layers, so tau steps are n tau layers for a gradient; with ``skip`` the
+    shortest way is one layer a step. With n = 1 it is the Elman cell. Deep outputs are
     DeepOutputCell around this one (DOT, DOT(S)) or around any other (DO), or a readout that is
     ``nn.MLP``; recurrent layers on top of each other (sRNN) are Stacked.
 
-    Shapes: x (N, I), h (N, H), intermediate layers (N, K); returns (h', h').
+    Shapes: x (N, I), h (N, H), every z (N, K); returns (h', h').
 
     Args:
         input_size: I; 0 for a network that runs without input.
         hidden_size: H.
-        depth: how many layers.
+        depth: n, how many layers.
         skip: whether there is S.
         transition_size: K; H by default.
         nonlinearity: "tanh" or "relu".
@@ -44,7 +41,7 @@ class DeepTransitionCell(Cell):
 
     Parameters: weight_ih (K, I) is U, weight_hh (K, H) is W_1, bias_ih (K,) is b_1;
     layers.0.weight, layers.1.weight ... are W_2, W_3 ..., (K, K) and the last one (H, K), with a
-    bias each; weight_skip (H, H) is S. For a depth of 1, K is H.
+    bias each; weight_skip (H, H) is S. With n = 1, K is H.
     """
 
     def __init__(
@@ -84,8 +81,8 @@ class DeepTransitionCell(Cell):
     def __call__(self, x: Any, h: Any) -> tuple[Any, Any]:
         act = ACTIVATIONS[self.nonlinearity]
         a = from_input(self, x, h) + linear(h, self.weight_hh)
-        for layer in self.layers:
-            a = layer(act(a))
+        for k, layer in enumerate(self.layers):
+            a = layer(label(act(a), f"z{k + 1}"))
         if self.skip:
             a = a + linear(h, self.weight_skip)
         h = act(a)

@@ -20,13 +20,16 @@ VARIANTS = ("V", "NIG", "NFG", "NOG", "NIAF", "NOAF", "NP", "CIFG", "FGR")
 
 
 class FullGateState(NamedTuple):
-    """The state with full gate recurrence: that of an LSTM, and the gates of the last step."""
+    """The state with full gate recurrence: that of an LSTM, and the gates of the last step.
+
+    The output gate has the book's letter here, q, since o is what a network puts out.
+    """
 
     h: Any
     c: Any
     i: Any
     f: Any
-    o: Any
+    q: Any
 
 
 class OdysseyLSTMCell(Cell):
