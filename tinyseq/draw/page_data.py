@@ -11,8 +11,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tinyseq.draw.graph import Graph, Time, Vertex
+from tinyseq.draw.graph import Graph, Vertex
 from tinyseq.draw.overlay import annotated, with_text
+from tinyseq.draw.page_columns import OUTSIDE, Columns, columns_of
 from tinyseq.draw.page_records import (
     Record,
     delay_record,
@@ -27,13 +28,11 @@ from tinyseq.draw.page_records import (
     wire_record,
 )
 from tinyseq.draw.scene import Disc, Note, Scene, Square
-from tinyseq.draw.style import DIAMETER
-from tinyseq.draw.text import Name, clean, visible, width
+from tinyseq.draw.text import Name, clean, visible
 from tinyseq.draw.unrolled_layout import STUB
 
 Drawn = tuple[Graph, Scene]
 Text = Mapping[str, Sequence[str]]
-OUTSIDE = -1  # the column of what belongs to no step
 SEEN = 3  # columns at each place in which room for numbers is looked for
 MOST_ELEMENTS = 64  # of a value that is shown in full
 ALL_ELEMENTS = 100_000  # of all values together
@@ -104,33 +103,27 @@ def _folds(scene: Scene) -> dict[tuple[str, str, Any], Record]:
 
 
 def _unrolled(graph: Graph, scene: Scene, circuit: Drawn | None, text: Text) -> Record:
-    times = sorted({*graph.times, *graph.shown})
-    column = {time: k for k, time in enumerate(times)}
-    places = _columns(scene, times)
+    columns = columns_of(graph, scene)
     rows: dict[str, list[Disc]] = defaultdict(list)
     for disc in scene.discs:
         rows[_row_of(disc.vertex)].append(disc)
     for discs in rows.values():
-        discs.sort(key=lambda disc: _column(disc.vertex, column))
+        discs.sort(key=lambda disc: columns.of(disc.vertex))
     home = {} if circuit is None else _numbers(circuit[1])
     folds = {} if circuit is None else _folds(circuit[1])
     text_spots, scene = _text_spots(graph, scene, text)
-    number_spots = _number_spots(scene)
+    number_spots = _number_spots(scene, columns)
     room = max(1, min(MOST_ELEMENTS, ALL_ELEMENTS // max(len(scene.discs), 1)))
-    return {
-        "times": [str(time) for time in times],
-        "steps": [column[time] for time in graph.times],
-        "columns": [rounded(x) for x in places],
-        "gap": _gap(places),
+    return columns.record | {
         "middle": rounded(-_state_row(rows)),
         "stub": STUB,
         "rows": [
-            _row(discs, column, places, room)
+            _row(discs, columns, room)
             | {"copyOf": home.get(row), "numberSpot": number_spots.get(row)}
             | {"text": _words(graph, text, row), "textSpot": text_spots.get(row)}
             for row, discs in rows.items()
         ],
-        "edges": _edges(scene, column, list(rows), folds),
+        "edges": _edges(scene, columns, list(rows), folds),
     }
 
 
@@ -139,13 +132,11 @@ def _row_of(v: Vertex) -> str:
     return v.id if v.time is None else v.id.removesuffix(f"({v.time})")
 
 
-def _row(
-    discs: Sequence[Disc], column: Mapping[Time, int], places: Sequence[float], room: int
-) -> Record:
+def _row(discs: Sequence[Disc], columns: Columns, room: int) -> Record:
     """All nodes of one variable, in the order of time."""
     usual = discs[-1].vertex if discs[0].vertex.kind == "initial" else discs[0].vertex
-    at = [_column(disc.vertex, column) for disc in discs]
-    lefts = [0.0 if k == OUTSIDE else places[k] for k in at]
+    at = [columns.of(disc.vertex) for disc in discs]
+    lefts = [0.0 if k == OUTSIDE else columns.places[k] for k in at]
     norms = [number_record(disc.vertex.grad) for disc in discs]
     return disc_record(discs[0]) | {
         "label": clean(usual.label),
@@ -164,7 +155,7 @@ def _row(
 
 def _edges(
     scene: Scene,
-    column: Mapping[Time, int],
+    columns: Columns,
     rows: Sequence[str],
     folds: Mapping[tuple[str, str, Any], Record],
 ) -> list[Record]:
@@ -185,7 +176,7 @@ def _edges(
         pattern = _row_of(s), _row_of(t)
         ids = {"s": number[pattern[0]], "t": number[pattern[1]]}
         record = wire_record(wire, (source.x, source.y)) | ids
-        start, end = _column(s, column), _column(t, column)
+        start, end = columns.of(s), columns.of(t)
         far = None if OUTSIDE in (start, end) else end - start
         key = (str(record), far)
         if key not in templates:
@@ -198,36 +189,6 @@ def _edges(
         outside = template["far"] is None
         template["at"] = [list(p) for p in pairs] if outside else ranges([k for k, _ in pairs])
     return list(templates.values())
-
-
-def _columns(scene: Scene, times: Sequence[Time]) -> list[float]:
-    """Where the columns stand: the middle of what each has."""
-    places: dict[Any, list[float]] = defaultdict(list)
-    for disc in scene.discs:
-        places[disc.vertex.time].append(disc.x)
-    found: list[float] = []
-    for time in times:
-        here = places.get(time)
-        before = found[-1] if found else 0.0
-        found.append((min(here) + max(here)) / 2 if here else before)
-    return found
-
-
-def _column(v: Vertex, column: Mapping[Time, int]) -> int:
-    return OUTSIDE if v.time is None else column[v.time]
-
-
-def _gap(places: Sequence[float]) -> Record:
-    """How wide the space for left-out steps is, but for the digits of their number."""
-    steps = [b - a for a, b in zip(places, places[1:], strict=False) if b > a]
-    distance = min(steps, default=0.0)
-    words = width("···  more steps ···", 13.0)
-    return {
-        "distance": rounded(distance),
-        "width": rounded(words + 2 * STUB - distance + DIAMETER + 16),
-        "plural": rounded(width("s", 13.0)),
-        "digit": rounded(width("0", 13.0)),
-    }
 
 
 def _state_row(rows: Mapping[str, Sequence[Disc]]) -> float:
@@ -261,9 +222,9 @@ def _text_spots(graph: Graph, scene: Scene, text: Text) -> tuple[dict[str, list[
     return spots, scene
 
 
-def _number_spots(scene: Scene) -> dict[str, list[float]]:
+def _number_spots(scene: Scene, columns: Columns) -> dict[str, list[float]]:
     """Where a short number can stand beside the nodes of each variable, as some columns show."""
-    part = _excerpt(scene)
+    part = _excerpt(scene, columns)
     number = Name("0.0000", bold=False, size=9.0, italic=False)
     words = {disc.vertex.id: number for disc in part.discs}
     noted = annotated(part, words, "", "", ("above", "upper right", "lower right"))
@@ -275,16 +236,16 @@ def _number_spots(scene: Scene) -> dict[str, list[float]]:
     return {disc.vertex.label: _away(disc, note) for disc, note in zip(ordered, notes, strict=True)}
 
 
-def _excerpt(scene: Scene) -> Scene:
+def _excerpt(scene: Scene, columns: Columns) -> Scene:
     """A few columns from the start, the middle and the end, and what belongs to no step."""
-    times = sorted({disc.vertex.time for disc in scene.discs if disc.vertex.time is not None})
-    middle = len(times) // 2
-    seen = {None, *times[:SEEN], *times[middle : middle + SEEN], *times[-SEEN:]}
-    discs = tuple(disc for disc in scene.discs if disc.vertex.time in seen)
+    there = sorted({columns.of(disc.vertex) for disc in scene.discs} - {OUTSIDE})
+    middle = len(there) // 2
+    seen = {OUTSIDE, *there[:SEEN], *there[middle : middle + SEEN], *there[-SEEN:]}
+    discs = tuple(disc for disc in scene.discs if columns.of(disc.vertex) in seen)
     ids = {disc.vertex.id for disc in discs}
     wires = tuple(w for w in scene.wires if w.edge.source in ids and w.edge.target in ids)
-    columns = {rounded(disc.x) for disc in discs}
-    notes = tuple(note for note in scene.notes if rounded(note.x) in columns)
+    places = {rounded(disc.x) for disc in discs}
+    notes = tuple(note for note in scene.notes if rounded(note.x) in places)
     return Scene(discs, wires, (), notes)
 
 

@@ -75,25 +75,23 @@ function arrange(run, columns) {
   unrolled.times.forEach((_, k) => {
     if (!isStep.has(k) && (shown.has(k - 1) || shown.has(k + 1))) shown.add(k);
   });
-  const whole = shown.size === unrolled.times.length;
-  const at = new Map(), gaps = [];
-  let right = -gap.distance / 2, hidden = 0;
+  const at = new Map(), gaps = [], half = gap.distance / 2;
+  let last = null, hidden = 0;
   for (let k = 0; k <= unrolled.times.length; k++) {
-    const here = shown.has(k);
-    if (k < unrolled.times.length && !here) {
+    if (k < unrolled.times.length && !shown.has(k)) {
       hidden += isStep.has(k) ? 1 : 0;
       continue;
     }
+    let right = last === null ? -half : at.get(last) + half;
     if (hidden) {
       const wide = gap.width + gap.digit * String(hidden).length - (hidden > 1 ? 0 : gap.plural);
       gaps.push({ x: right + wide / 2, hidden });
       right += wide;
-      hidden = 0;
     }
-    if (here) {
-      at.set(k, whole ? unrolled.columns[k] : right + gap.distance / 2);
-      right += gap.distance;
-    }
+    if (!shown.has(k)) break;
+    if (hidden) at.set(k, right + half);
+    else at.set(k, last === null ? unrolled.columns[k] : at.get(last) + unrolled.columns[k] - unrolled.columns[last]);
+    [last, hidden] = [k, 0];
   }
   return { shown, gaps, shift: shiftBetween(unrolled.columns, at) };
 }

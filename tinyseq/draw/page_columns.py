@@ -1,0 +1,103 @@
+"""page_columns: the columns of an unrolled picture, which the interactive page shows or leaves out.
+
+A column has the steps that stand above each other: of one recurrence, or of several that go along
+with each other. A state from before the first step has a column of its own, which is no step.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from tinyseq.draw.graph import Graph, Time, Vertex
+from tinyseq.draw.page_records import Record, rounded
+from tinyseq.draw.scene import Disc, Scene
+from tinyseq.draw.style import DIAMETER
+from tinyseq.draw.text import width
+from tinyseq.draw.unrolled_layout import STUB
+
+OUTSIDE = -1  # the column of what belongs to no step
+Step = tuple[int | None, Time]
+_WORDS = 13.0  # size of the words for what is left out
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns from left to right.
+
+    Attributes:
+        number: of the column in which each step stands.
+        times: of the columns' steps.
+        places: the middle of each.
+        steps: the columns that are steps of the run.
+    """
+
+    number: dict[Step, int]
+    times: list[Time]
+    places: list[float]
+    steps: list[int]
+
+    def of(self, v: Vertex) -> int:
+        """The column of a vertex."""
+        return OUTSIDE if v.time is None else self.number[v.loop, v.time]
+
+    @property
+    def record(self) -> Record:
+        """As the page reads them, with what it needs to leave some out and to say how many.
+
+        ``distance`` is from one to the next; ``width`` that of the words for left-out steps, but
+        for the ``digit``s of their number, and with the ``plural`` s.
+        """
+        steps = [b - a for a, b in zip(self.places, self.places[1:], strict=False)]
+        distance = median(steps) if steps else 0.0
+        words = width("···  more steps ···", _WORDS)
+        return {
+            "times": [str(time) for time in self.times],
+            "steps": self.steps,
+            "columns": [rounded(x) for x in self.places],
+            "gap": {
+                "distance": rounded(distance),
+                "width": rounded(words + 2 * STUB - distance + DIAMETER + 16),
+                "plural": rounded(width("s", _WORDS)),
+                "digit": rounded(width("0", _WORDS)),
+            },
+        }
+
+
+def columns_of(graph: Graph, scene: Scene) -> Columns:
+    """Read the columns off from where the nodes stand.
+
+    Steps of the run of which the scene has nothing get a column without a node, after the last
+    known one of an earlier time.
+    """
+    discs: dict[Step, list[Disc]] = defaultdict(list)
+    for disc in scene.discs:
+        if disc.vertex.time is not None:
+            discs[disc.vertex.loop, disc.vertex.time].append(disc)
+    middle = {step: _middle(found) for step, found in discs.items()}
+    real = {step for step, found in discs.items() if any(not disc.is_dashed for disc in found)}
+    standing: dict[float, list[Step]] = defaultdict(list)
+    for step in sorted(middle, key=middle.__getitem__):
+        standing[rounded(middle[step])].append(step)
+    known = [(x, steps) for x, steps in standing.items()]
+    missing = sorted(set(graph.times) - {time for _, time in middle})
+    for time in missing:
+        before = [k for k, (_, steps) in enumerate(known) if steps[0][1] < time]
+        place = before[-1] + 1 if before else 0
+        known.insert(place, (known[max(place - 1, 0)][0], [(None, time)]))
+    number = {step: k for k, (_, steps) in enumerate(known) for step in steps}
+    shown = [k for k, (_, steps) in enumerate(known) if real.intersection(steps)]
+    hidden = [number[None, time] for time in missing]
+    return Columns(
+        number,
+        [steps[0][1] for _, steps in known],
+        [x for x, _ in known],
+        sorted(shown + hidden),
+    )
+
+
+def _middle(discs: Sequence[Disc]) -> float:
+    places = [disc.x for disc in discs]
+    return (min(places) + max(places)) / 2
