@@ -71,8 +71,8 @@ def refuse_changes(first: Program, second: Program) -> None:
         if _account(a, place) != _account(b, place):
             _refuse(f"{a.where or a.op} the first time, {b.where or b.op} the second")
         if a.kind == "constant" and not _equal(a.content, b.content):
-            reader = next((v for v in values if any(i is a for i in v.inputs)), a)
-            _refuse(f"{reader.where or 'a result of the step'}: an operand that is no Tensor")
+            reader = next((v for v in values if any(i is a for i in v.inputs)), None)
+            _refuse(f"{reader.where if reader else 'a result'}: an operand that is no Tensor")
     if len(values) != len(again):
         _refuse(f"{len(values)} operations the first time, {len(again)} the second")
 

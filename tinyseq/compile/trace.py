@@ -28,6 +28,7 @@ from tinyseq.compile.steady import (
 )
 from tinyseq.errors import CompileError
 from tinyseq.ops.index import _get
+from tinyseq.recurrence.steps import checked_step
 
 SLICE: Any = _get.primitive  # type: ignore[attr-defined]
 
@@ -54,8 +55,15 @@ def trace(
     program = _attempt(step, x, state, parameters)
     other, copies = other_step(step, parameters)
     before = remembered(other)
-    with np.errstate(all="ignore"):
-        again = _attempt(other, other_values(x), other_values(state), copies)
+    try:
+        with np.errstate(all="ignore"):
+            again = _attempt(other, other_values(x), other_values(state), copies)
+    except Exception as error:
+        if isinstance(error, CompileError):
+            raise
+        raise CompileError(
+            f"the step looks at values: with others it raises {type(error).__name__}: {error}"
+        ) from error
     refuse_memory(before, remembered(other))
     refuse_changes(program, again)
     return program
@@ -80,9 +88,9 @@ def _attempt(step: Any, x: Any, state: Any, parameters: Sequence[Tensor]) -> Pro
 
 def _run_plainly(step: Any, x: Any, state: Any) -> None:
     """The step as ``unroll`` takes it: what it raises now has nothing to do with the compiler."""
+    given = structure.map(lambda a: None if a is None else label(a, "x"), x)
     with scope("step", 1):
-        step(structure.map(lambda a: None if a is None else label(a, "x"), x),
-             structure.map(lambda a: label(a, "h"), state))  # fmt: skip
+        checked_step(step, given, structure.map(lambda a: label(a, "h"), state), 1)
 
 
 def _traced(step: Any, x: Any, state: Any, parameters: Sequence[Tensor]) -> Program:
@@ -102,17 +110,12 @@ def _traced(step: Any, x: Any, state: Any, parameters: Sequence[Tensor]) -> Prog
         source("parameter", k, parameter.data, leaf)
         known[leaf].label = leaf.symbol or leaf.parameter_name
     given, before = iter(xs), iter(states)
-    result = step(
+    result = checked_step(
+        step,
         structure.map(lambda a: None if a is None else next(given), x),
         structure.map(lambda a: next(before), state),
+        1,
     )
-    if not isinstance(result, tuple) or len(result) != 2:
-        raise CompileError(f"a step returns (y, state), this one returned {type(result).__name__}")
-    if not structure.alike(result[1], state):
-        raise CompileError(
-            f"the state went in as {structure.skeleton(state)} and came out as "
-            f"{structure.skeleton(result[1])}"
-        )
     outputs = [_as_tensor(value, "output") for value in structure.leaves(result[0])]
     new = [_as_tensor(value, "state") for value in structure.leaves(result[1])]
     for name, tensor in zip(structure.names(result[1], "h"), new, strict=True):
@@ -186,10 +189,11 @@ class _Reader:
         return self.known[root]
 
     def _value(self, node: Node) -> Value:
-        if node.requires_grad and (node.primitive is None or node.order < self.start):
+        computed = node.primitive is not None
+        if node.order < self.start if computed else node.requires_grad or node.value is None:
             raise CompileError(
-                f"it reads a tensor of shape {node.shape} from outside ({node.where()}), which its "
-                "gradient would not reach: make it a parameter of the cell, or pass it as an input"
+                f"it reads a tensor of shape {node.shape} from outside ({node.where()}), whose "
+                "gradient would be lost: make it a parameter of the cell, or an input or a state"
             )
         if node.primitive is None:
             return Value(
