@@ -6,7 +6,8 @@ import pytest
 import tinyseq as ts
 from draw.runs import H, I, K, N, by_hand, data, one_output, with_cell
 from tinyseq import draw, nn, ops
-from tinyseq.draw.overlay import RAMP, luminance, shade, with_gradients
+from tinyseq.draw.overlay import with_gradients
+from tinyseq.draw.scale import RAMP, luminance, shade
 from tinyseq.draw.scene import Disc, Scene
 from tinyseq.draw.text import name
 from tinyseq.errors import DrawError, GraphError

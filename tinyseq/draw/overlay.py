@@ -1,24 +1,103 @@
-"""overlay: gradients as colours, and the data itself, on a scene that is laid out already."""
+"""overlay: numbers as colours (gradients, values, a user's own) and data, on a laid out scene."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from math import log10
+from typing import Any
 
-from tinyseq.draw.curves import bow, leaving, reaching, sampled
-from tinyseq.draw.field import Box, Field
-from tinyseq.draw.graph import Graph
-from tinyseq.draw.scene import BLACK, Disc, Note, Point, Scene, Square, Wire
+import numpy as np
+
+from tinyseq.backend import to_numpy
+from tinyseq.draw.annotate import annotated, with_bar
+from tinyseq.draw.curves import bow, leaving, reaching
+from tinyseq.draw.graph import Graph, Vertex
+from tinyseq.draw.scale import Scale, luminance, scale_of, shade, written
+from tinyseq.draw.scene import BLACK, Disc, Scene, Wire
 from tinyseq.draw.style import GREY
-from tinyseq.draw.text import MINUS, Name, visible
+from tinyseq.draw.text import Name, visible
 from tinyseq.errors import DrawError
 
-# From no gradient to the largest; each darker than the one before, so hue does not matter.
-RAMP = ("#fffbe0", "#fee795", "#fdc24d", "#f59228", "#db6012", "#a83c07", "#5f1f06")
 DATA_INK = "#00508c"
-_SWATCHES = 21
+NUMBER_INK = "#333333"
+_SPOTS = ("above", "upper right", "lower right")
+
+
+# -- numbers as colours ---------------------------------------------------------------------------
+
+
+def with_numbers(scene: Scene, numbers: Mapping[str, float], title: str) -> Scene:
+    """Colour vertices by numbers, write those beside them, and explain the colours with a bar.
+
+    Args:
+        scene: a laid out one.
+        numbers: by the id of a vertex; the others become white.
+        title: what the numbers are.
+    """
+    there = {d.vertex.id: numbers[d.vertex.id] for d in scene.discs if d.vertex.id in numbers}
+    if not there:
+        raise DrawError(f"{title}: none of the vertices that are shown has a number")
+    scale = scale_of(there.values())
+    return with_bar(_coloured(scene, there, scale), scale, title)
+
+
+def _coloured(scene: Scene, numbers: Mapping[str, float], scale: Scale) -> Scene:
+    discs = []
+    for disc in scene.discs:
+        fill = scale.colour(numbers[disc.vertex.id]) if disc.vertex.id in numbers else "#ffffff"
+        ink = "#ffffff" if luminance(fill) < 0.18 else BLACK
+        discs.append(replace(disc, fill=fill, ink=ink, line=BLACK))
+    scene = replace(scene, discs=tuple(discs))
+    words = {k: Name(written(n), bold=False, size=9.0, italic=False) for k, n in numbers.items()}
+    return annotated(scene, words, NUMBER_INK, "Times", _SPOTS)
+
+
+def given_numbers(graph: Graph, numbers: Mapping[str, float | Sequence[float]]) -> dict[str, float]:
+    """A user's numbers by the id of a vertex.
+
+    Args:
+        graph: the graph that is shown.
+        numbers: for a variable, its numbers at all steps of the run, the first step first; or one
+            number for one vertex by its id: ``{"h": [0.1, 0.7, 0.2], "o(3)": 1}``.
+
+    Raises:
+        DrawError: an unknown name, fewer numbers than steps, or what is not a finite number.
+    """
+    found: dict[str, float] = {}
+    ids = {v.id for v in graph.vertices}
+    hidden = {f"{v.label}({time})" for v in graph.vertices for time in graph.times}
+    for name, given in numbers.items():
+        array = np.asarray(to_numpy(given), float)
+        if array.ndim == 0 and (name in ids or name in hidden):
+            found[name] = float(array)
+        elif array.ndim == 1:
+            found |= {v.id: float(n) for v, n in _by_step(graph, name, array, "numbers")}
+        else:
+            raise DrawError(
+                f"numbers for {name!r} of shape {array.shape}: give one number for a vertex like "
+                f"{graph.vertices[0].id!r}, or a list of one for each step for a variable"
+            )
+    odd = next((name for name, number in found.items() if not np.isfinite(number)), None)
+    if odd is not None:
+        raise DrawError(f"numbers: {odd} has {found[odd]}, which has no colour")
+    return found
+
+
+def _by_step(
+    graph: Graph, label: str, entries: Sequence[Any], what: str
+) -> list[tuple[Vertex, Any]]:
+    """The vertices of a variable, each with the entry of its step."""
+    step = {time: k for k, time in enumerate(graph.times)}
+    labels = sorted({v.label for v in graph.vertices if v.time is not None})
+    if label not in labels:
+        raise DrawError(f"{what} for {label!r}, but the variables are {', '.join(labels)}")
+    if len(entries) < len(step):
+        raise DrawError(
+            f"{what} for {label!r} has {len(entries)} entries, but the run has {len(step)} steps"
+        )
+    return [
+        (v, entries[step[v.time]]) for v in graph.vertices if v.label == label and v.time in step
+    ]
 
 
 # -- gradients ------------------------------------------------------------------------------------
@@ -34,29 +113,13 @@ def with_gradients(scene: Scene) -> Scene:
         DrawError: no variable has a gradient.
     """
     norms = {d.vertex.id: d.vertex.grad for d in scene.discs if d.vertex.grad is not None}
-    positive = [norm for norm in norms.values() if norm > 0]
     if not norms:
         raise DrawError(
             "gradients=True: none of the labelled variables needs a gradient. Draw from the loss, "
             "with parameters (or inputs) that require one."
         )
-    low, high = (log10(min(positive)), log10(max(positive))) if positive else (0.0, 0.0)
-
-    def strength(norm: float) -> float:
-        """From 0, no gradient, to 1, the largest."""
-        if norm <= 0:
-            return 0.0
-        return 1.0 if high - low < 1e-9 else (log10(norm) - low) / (high - low)
-
-    discs = []
-    for disc in scene.discs:
-        if disc.vertex.id in norms:
-            fill = shade(strength(norms[disc.vertex.id]))
-            ink = "#ffffff" if luminance(fill) < 0.18 else BLACK
-            discs.append(replace(disc, fill=fill, ink=ink, line=BLACK))
-        else:
-            discs.append(replace(disc, fill="#ffffff", line=BLACK))
-    places = {disc.vertex.id: disc for disc in discs}
+    scale = scale_of(norms.values(), logarithmic=True)
+    places = {disc.vertex.id: disc for disc in scene.discs}
     wires, back = [], []
     for wire in scene.wires:
         source, target = places.get(wire.edge.source), places.get(wire.edge.target)
@@ -65,14 +128,11 @@ def with_gradients(scene: Scene) -> Scene:
             if source and target and source.vertex.label == target.vertex.label:
                 norm = norms.get(wire.edge.source)
                 if norm is not None:
-                    back.append(_backwards(wire, source, target, strength(norm)))
+                    strength = scale.place(norm) if norm > 0 else 0.0
+                    back.append(_backwards(wire, source, target, strength))
         wires.append(wire)
-    scene = replace(scene, discs=tuple(discs), wires=(*back, *wires))
-    numbers = {
-        k: Name(_number(norm), bold=False, size=9.0, italic=False) for k, norm in norms.items()
-    }
-    scene = annotated(scene, numbers, "#333333", "Times", ("above", "upper right", "lower right"))
-    return _with_bar(scene, low, high) if positive else scene
+    scene = _coloured(replace(scene, wires=(*back, *wires)), norms, scale)
+    return with_bar(scene, scale, "norm of the gradient") if scale.high > 0 else scene
 
 
 def _backwards(wire: Wire, source: Disc, target: Disc, strength: float) -> Wire:
@@ -81,52 +141,6 @@ def _backwards(wire: Wire, source: Disc, target: Disc, strength: float) -> Wire:
     curve, tip = reaching(leaving(way, target), source)
     colour = shade(0.35 + 0.5 * strength)
     return Wire(wire.edge, wire.end, wire.start, curve, tip, None, colour, 0.6 + 2.4 * strength)
-
-
-def shade(strength: float) -> str:
-    """A colour of the ramp, for a number from 0 to 1."""
-    place = min(max(strength, 0.0), 1.0) * (len(RAMP) - 1)
-    k = min(int(place), len(RAMP) - 2)
-    pairs = zip(_channels(RAMP[k]), _channels(RAMP[k + 1]), strict=True)
-    return "#" + "".join(f"{round(a + (place - k) * (b - a)):02x}" for a, b in pairs)
-
-
-def luminance(colour: str) -> float:
-    """How light a colour is, from 0 to 1."""
-    red, green, blue = ((c / 255) ** 2.2 for c in _channels(colour))
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def _channels(colour: str) -> list[int]:
-    return [int(colour[k : k + 2], 16) for k in (1, 3, 5)]
-
-
-def _number(norm: float) -> str:
-    """A norm in little space: 0.03, 1.2, 4e-5."""
-    if norm == 0 or 0.01 <= norm < 1000:
-        return f"{norm:.2g}"
-    mantissa, exponent = f"{norm:.0e}".split("e")
-    return f"{mantissa}e{int(exponent)}".replace("-", MINUS)
-
-
-def _with_bar(scene: Scene, low: float, high: float) -> Scene:
-    """The scene with a bar of the colours and what they stand for below it."""
-    left = min(disc.x - disc.width / 2 for disc in scene.discs)
-    bottom = min(box[1] for box in _boxes(scene)) - 34
-    title = Name("norm of the gradient", bold=False, size=11.0, italic=False)
-    side = 7.0
-    start = left + title.width + 14
-    count = _SWATCHES if high - low > 1e-9 else 1
-    swatches = [
-        Square(start + side * k, bottom, side, shade(k / (count - 1) if count > 1 else 1.0))
-        for k in range(count)
-    ]
-    marks = {0: low, count // 2: (low + high) / 2, count - 1: high}
-    words = [Note(title, left + title.width / 2, bottom)]
-    for k, value in marks.items():
-        number = Name(_number(10.0**value), bold=False, size=9.0, italic=False)
-        words.append(Note(number, start + side * k, bottom - 11))
-    return replace(scene, squares=scene.squares + tuple(swatches), notes=scene.notes + tuple(words))
 
 
 # -- data -----------------------------------------------------------------------------------------
@@ -143,82 +157,41 @@ def with_text(scene: Scene, graph: Graph, text: Mapping[str, Sequence[str]]) -> 
     Raises:
         DrawError: an unknown variable, or fewer entries than steps.
     """
-    step = {time: k for k, time in enumerate(graph.times)}
-    labels = sorted({v.label for v in graph.vertices if v.time is not None})
-    for label, entries in text.items():
-        if label not in labels:
-            raise DrawError(f"text for {label!r}, but the variables are {', '.join(labels)}")
-        if len(entries) < len(step):
-            raise DrawError(
-                f"text for {label!r} has {len(entries)} entries, but the run has {len(step)} steps"
-            )
     for label, entries in text.items():
         words = {
-            v.id: Name(visible(str(entries[step[v.time]]), 8), size=15.0, italic=False)
-            for v in graph.vertices
-            if v.label == label and v.time in step
+            v.id: Name(visible(str(word), 8), size=15.0, italic=False)
+            for v, word in _by_step(graph, label, entries, "text")
         }
         order = ("below", "above", "lower right", "upper right")
         scene = annotated(scene, words, DATA_INK, "Courier", order)
     return scene
 
 
-# -- finding room ---------------------------------------------------------------------------------
+def magnitudes(vertices: Iterable[Vertex]) -> dict[str, float]:
+    """The value of every vertex of one element, the root mean square of larger ones.
+
+    Integers are left out: they are names of classes, not sizes.
+    """
+    found = {}
+    for v in vertices:
+        array = np.asarray([] if v.value is None else to_numpy(v.value))
+        if array.size and array.dtype.kind == "f":
+            wide = array.astype(float)
+            found[v.id] = float(wide.item() if wide.size == 1 else np.sqrt(np.mean(wide**2)))
+    return found
 
 
-def annotated(
-    scene: Scene, words: Mapping[str, Name], ink: str, font: str, order: Sequence[str]
-) -> Scene:
-    """The scene with a note at some vertices, in the same free spot at all of a variable."""
-    field = _field(scene)
-    rows: dict[str, list[Disc]] = defaultdict(list)
-    for disc in scene.discs:
-        if disc.vertex.id in words:
-            rows[disc.vertex.label].append(disc)
-    notes = []
-    for discs in rows.values():
+def with_values(scene: Scene) -> Scene:
+    """Write the values beside the vertices: up to three elements; of more the root mean square.
 
-        def spots(where: str, discs: list[Disc] = discs) -> list[tuple[Disc, Point]]:
-            return [(disc, _spot(disc, words[disc.vertex.id], where)) for disc in discs]
-
-        def cost(where: str, discs: list[Disc] = discs) -> int:
-            return sum(
-                field.obstructed(_box(words[disc.vertex.id], spot)) for disc, spot in spots(where)
-            )
-
-        for disc, spot in spots(min(order, key=cost)):
-            text = words[disc.vertex.id]
-            field.add_box(_box(text, spot))
-            notes.append(Note(text, *spot, ink, font))
-    return replace(scene, notes=scene.notes + tuple(notes))
-
-
-def _spot(disc: Disc, text: Name, where: str) -> Point:
-    up = 1 if where in ("above", "upper right") else -1
-    away = disc.height / 2 + 0.4 * text.size + 4
-    aside = 7 + text.width / 2 if "right" in where else 0.0
-    return disc.x + aside, disc.y + up * away
-
-
-def _box(text: Name, middle: Point) -> Box:
-    (x, y), w, h = middle, text.width / 2, 0.4 * text.size
-    return x - w, y - h, x + w, y + h
-
-
-def _boxes(scene: Scene) -> list[Box]:
-    """What the nodes and texts of a scene cover."""
-    discs = [
-        (d.x - d.width / 2, d.y - d.height / 2, d.x + d.width / 2, d.y + d.height / 2)
-        for d in scene.discs
-    ]
-    letters = [wire.label for wire in scene.wires if wire.label is not None]
-    return discs + [_box(note.text, (note.x, note.y)) for note in (*scene.notes, *letters)]
-
-
-def _field(scene: Scene) -> Field:
-    field = Field(scene.discs)
-    for wire in scene.wires:
-        field.add_points(sampled(wire.curve))
-    for box in _boxes(replace(scene, discs=())):
-        field.add_box(box)
-    return field
+    Of more integers the first three are written.
+    """
+    sizes = magnitudes(disc.vertex for disc in scene.discs)
+    words = {}
+    for v in (disc.vertex for disc in scene.discs if disc.vertex.value is not None):
+        elements = np.ravel(to_numpy(v.value))
+        text = ", ".join(written(float(n)) for n in elements[:3])
+        if elements.size > 3:
+            text = f"rms {written(sizes[v.id])}" if v.id in sizes else f"{text} …"
+        words[v.id] = Name(text, bold=False, size=9.0, italic=False)
+    return annotated(scene, words, NUMBER_INK, "Times", _SPOTS)

@@ -8,14 +8,13 @@ Both give a matplotlib Figure; no window is opened and no global state is touche
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from math import nan
 from typing import Any
 
-from tinyseq.draw.contract import contract
 from tinyseq.draw.extract import extract
-from tinyseq.draw.style import GREY, STATE_LINES, sorted_states
+from tinyseq.draw.flow import flow
+from tinyseq.draw.style import GREY, STATE_LINES
 from tinyseq.errors import DrawError
 
 # Lines differ in colour and in kind, for those who do not see the colour.
@@ -69,30 +68,13 @@ def gradient_flow(outputs: Any, variables: Iterable[str] | None = None) -> Any:
         DrawError: none of the variables has a gradient.
         GraphError: the graph was freed, or nothing was recorded.
     """
-    run = extract(outputs, gradients=True)
-    norms: dict[str, dict[int, float]] = defaultdict(dict)
-    for number, norm in run.gradients.items():
-        v = run.vertices[number]
-        if isinstance(v.time, int) and v.variable is not None and v.kind != "initial":
-            norms[v.variable][v.time] = norm
-    if variables is None:
-        times = sorted({time for loop in run.loops for time in loop.times})[:4]
-        some = contract(run, times).vertices
-        variables = sorted_states(v.label for v in some if v.kind == "state")
-    chosen = list(variables)
-    missing = [name for name in chosen if name not in norms]
-    if missing or not chosen:
-        raise DrawError(
-            f"gradient_flow: no gradient by {', '.join(missing) or 'any state'} at any step; there "
-            f"are gradients by {', '.join(norms) or 'nothing'}"
-        )
+    norms = flow(extract(outputs, gradients=True), variables)
     figure, axes = _figure()
-    for k, name in enumerate(chosen):
-        steps = sorted(norms[name])
-        axes.plot(steps, [norms[name][t] or nan for t in steps], label=name, **_look(k))
+    for k, (name, by_step) in enumerate(norms.items()):
+        axes.plot(list(by_step), [norm or nan for norm in by_step.values()], label=name, **_look(k))
     axes.set(xlabel="step $t$", ylabel="norm of the gradient", yscale="log")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    if len(chosen) > 1:
+    if len(norms) > 1:
         axes.legend(frameon=False)
     return figure
 
