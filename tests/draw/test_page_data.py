@@ -13,7 +13,7 @@ import pytest
 import tinyseq as ts
 from draw.runs import by_hand, data, with_cell
 from tinyseq import draw, nn, ops
-from tinyseq.draw import html, overlay, page_records, style
+from tinyseq.draw import html, page_records, scale, style
 from tinyseq.draw.scene import Scene
 from tinyseq.errors import DrawError
 
@@ -64,11 +64,12 @@ def test_a_picture_without_a_run_has_no_page():
 
 def test_opens_as_it_was_asked_for():
     run = by_hand(20)
-    start = known(draw.circuit(run).page.html)["start"]
-    assert not start["unfolded"] and not start["gradient"]
-    assert start["columns"] == [0, 1, 2, 18, 19]
-    start = known(draw.unrolled(run, gradients=True, window=[5, 6]).page.html)["start"]
-    assert start["unfolded"] and start["gradient"] and start["columns"] == [4, 5]
+    page = known(draw.circuit(run).page.html)
+    assert not page["start"]["unfolded"] and not page["start"]["gradient"]
+    assert page["levels"]["variables"]["columns"] == [0, 1, 2, 18, 19]
+    page = known(draw.unrolled(run, gradients=True, window=[5, 6]).page.html)
+    assert page["start"]["unfolded"] and page["start"]["gradient"]
+    assert page["levels"]["variables"]["columns"] == [4, 5]
 
 
 def test_very_long_runs_keep_their_first_and_last_steps(monkeypatch):
@@ -249,4 +250,4 @@ def test_gradients_go_from_light_to_dark_or_back(ramp, vision, page):
     steps = np.diff(lightness)
     assert np.all(steps < -4) if ramp == "LIGHT_RAMP" else np.all(steps > 4)
     if ramp == "LIGHT_RAMP":
-        assert tuple(colours) == overlay.RAMP
+        assert tuple(colours) == scale.RAMP

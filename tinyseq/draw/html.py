@@ -75,8 +75,9 @@ class Page:
     """An interactive page: circuit and unrolled graph of one run, the one folding into the other.
 
     Attributes:
-        levels: for each level of detail what ``page_data.level_data`` gives.
-        start: how the page opens: level, unfolded, gradient, count of steps, columns (or None).
+        levels: for each level of detail what ``page_data.level_data`` gives, the columns that it
+            opens with, and a note where it has no circuit or no unrolled graph.
+        start: how the page opens: at which level, whether unfolded, whether with the gradient.
         title: in words.
     """
 
@@ -141,7 +142,6 @@ def page_of(story: Story) -> Page:
         "level": "variables",
         "unfolded": story.unfolded,
         "gradient": story.gradients,
-        "columns": _columns(story, known) if known else None,
     }
     return Page(levels, start, f"Recurrent graph of {', '.join(labels)}")
 
@@ -163,7 +163,8 @@ def _level(story: Story, level: Level) -> Record:
         if circuit is None:
             raise
         note = f"It cannot be unfolded: {error}"
-    return level_data(circuit, unrolled, story.text) | {"note": note}
+    data = level_data(circuit, unrolled, story.text)
+    return data | {"note": note, "columns": _columns(story, data["unrolled"])}
 
 
 def _known_times(run: RunGraph) -> set[Time] | None:
@@ -176,8 +177,10 @@ def _known_times(run: RunGraph) -> set[Time] | None:
     return {*ordered[:half], *ordered[-half:]}
 
 
-def _columns(story: Story, known: Mapping[str, Any]) -> list[int]:
+def _columns(story: Story, known: Record | None) -> list[int]:
     """The columns that the page shows when it opens."""
+    if known is None:
+        return []
     if story.shown is None:
         return list(known["steps"])
     shown = {str(time) for time in story.shown}

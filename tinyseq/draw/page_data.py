@@ -11,8 +11,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tinyseq.draw.annotate import annotated
 from tinyseq.draw.graph import Graph, Vertex
-from tinyseq.draw.overlay import annotated, with_text
+from tinyseq.draw.overlay import with_text
 from tinyseq.draw.page_columns import OUTSIDE, Columns, columns_of
 from tinyseq.draw.page_records import (
     Record,

@@ -27,6 +27,7 @@ def disc_record(disc: Disc) -> Record:
         "w": rounded(disc.width),
         "h": rounded(disc.height),
         "line": disc.line,
+        "fill": disc.fill,
     }
 
 

@@ -25,48 +25,39 @@ function textWidth(text, size, name) {
   return (known.get(key) * size) / 100;
 }
 
-/** Where the parts of a name begin, from its middle. */
+/** Where the parts of a name begin, with its middle at 0: pairs of base and what is above or below. */
 function setting(name, above = name.sup) {
-  const base = textWidth(name.base, name.size, name);
-  const small = Math.max(
-    textWidth(name.sub, 0.6 * name.size, name),
-    textWidth(above, 0.6 * name.size, { ...name, bold: false }),
-  );
-  const left = -(base + small) / 2;
-  return { size: name.size, left, right: left + base, width: base + small };
+  const spots = [];
+  let x = 0;
+  for (const part of spelled(name, above)) {
+    if (spots.length) x += 0.18 * name.size;
+    const after = x + textWidth(part.base, name.size, part);
+    const small = [textWidth(part.sub, 0.6 * name.size, part), textWidth(part.sup, 0.6 * name.size, { ...part, bold: false })];
+    spots.push([x, after]);
+    x = after + Math.max(...small);
+  }
+  return { size: name.size, left: -x / 2, spots: spots.map((pair) => pair.map((spot) => spot - x / 2)) };
 }
 
-/** A name around (0, 0): base, subscript, superscript. Gives the element and its parts. */
+const spelled = (name, above) => [{ ...name, sup: above }, ...(name.rest ?? [])];
+
+/** A name with its middle at (0, 0). */
 function write(name, parent, above = name.sup, kind = "") {
-  const faces = (name.bold ? " bold" : "") + (name.italic ? " italic" : "");
-  const text = element("text", { class: (kind + faces).trim() }, parent);
-  const part = (content, attributes) => {
-    if (!content) return null;
-    const made = element("tspan", attributes, text);
-    made.textContent = content;
-    return made;
-  };
-  return {
-    text,
-    base: part(name.base, { y: "0.31em" }),
-    sub: part(name.sub, { class: "sub", y: "1em" }),
-    sup: part(above, { class: "sup", y: "-0.35em" }),
-  };
-}
-
-function set(parts, place) {
-  parts.text.setAttribute("font-size", place.size.toFixed(2));
-  parts.base.setAttribute("x", place.left.toFixed(2));
-  parts.sub?.setAttribute("x", place.right.toFixed(2));
-  parts.sup?.setAttribute("x", place.right.toFixed(2));
+  const { size, spots } = setting(name, above);
+  const text = element("text", { class: kind, "font-size": size }, parent);
+  spelled(name, above).forEach((part, i) => {
+    const faces = (part.bold ? " bold" : "") + (part.italic ? " italic" : "");
+    const [left, right] = spots[i].map((spot) => spot.toFixed(2));
+    for (const [content, face, x, y] of [[part.base, faces, left, "0.31em"], [part.sub, `sub${faces}`, right, "1em"], [part.sup, `sup${faces}`, right, "-0.35em"]]) {
+      if (content) element("tspan", { class: face.trim(), x, y }, text).textContent = content;
+    }
+  });
+  return text;
 }
 
 /** A name with its middle at (x, y). */
 function note(name, x, y, parent, kind = "") {
-  const parts = write(name, parent, name.sup, kind);
-  set(parts, setting(name));
-  parts.text.setAttribute("transform", `translate(${x.toFixed(2)},${y.toFixed(2)})`);
-  return parts.text;
+  write(name, parent, name.sup, kind).setAttribute("transform", `translate(${x.toFixed(2)},${y.toFixed(2)})`);
 }
 
 /** Plain words with their middle at (x, y). */
@@ -77,19 +68,20 @@ function words(text, size, x, y, parent, kind) {
   return made;
 }
 
-function tint(made, colour) {
+/** The colours of an edge or node, unless it is in black and white. */
+function tint(made, colour, fill = "#ffffff") {
   if (colour === QUIET_INK) made.classList.add("quiet");
-  else if (!PLAIN_INK.has(colour)) {
-    made.classList.add("tinted");
-    made.style.setProperty("--tone", colour);
-  }
+  else if (!PLAIN_INK.has(colour)) made.classList.add("tinted");
+  if (fill !== "#ffffff") made.classList.add("filled");
+  made.style.setProperty("--tone", colour);
+  made.style.setProperty("--fill", fill);
 }
 
 function drawNode(look, id, above, parent) {
   const group = element("g", { class: "node", "data-id": id, tabindex: -1, role: "button" }, parent);
   const rect = element("rect", {}, group);
-  tint(group, look.line);
-  return { group, rect, parts: write(look.name, group, above) };
+  tint(group, look.line, look.fill);
+  return { group, rect, text: write(look.name, group, above) };
 }
 
 function setBox(rect, w, h, round) {
@@ -104,10 +96,7 @@ function drawEdge(way, parent) {
   tint(group, way.colour);
   const made = { group, reach: element("path", { class: "reach" }, group), line: element("path", { class: "line" }, group) };
   if (way.tip) made.head = element("path", { class: "head" }, group);
-  if (way.label) {
-    made.letter = write(way.label.name, group, way.label.name.sup, "letter");
-    set(made.letter, setting(way.label.name));
-  }
+  if (way.label) made.letter = write(way.label.name, group, way.label.name.sup, "letter");
   return made;
 }
 
@@ -116,7 +105,7 @@ function setEdge(made, curves, tip, label, rests = true) {
   made.line.setAttribute("d", path);
   if (rests) made.reach.setAttribute("d", path);
   if (made.head) made.head.setAttribute("d", headPath(curves[curves.length - 1].slice(6), tip));
-  if (made.letter) made.letter.text.setAttribute("transform", `translate(${label[0].toFixed(2)},${label[1].toFixed(2)})`);
+  if (made.letter) made.letter.setAttribute("transform", `translate(${label[0].toFixed(2)},${label[1].toFixed(2)})`);
 }
 
 function setSquare(rect, x, y, side) {
@@ -142,7 +131,6 @@ function drawCircuit(circuit, graph, parent) {
     const made = drawNode(look, node.id, "", front);
     made.group.setAttribute("transform", `translate(${look.x},${look.y})`);
     setBox(made.rect, look.w, look.h, rounding(look));
-    set(made.parts, setting(look.name, ""));
     return { node, home: look, ...made };
   });
   return { nodes, edges };
@@ -166,7 +154,6 @@ function drawUnrolled(run, columns, parent, origin) {
     const there = setting(node.row.name, node.time);
     const start = setting(node.copyOf?.name ?? node.row.name, node.copyOf ? "" : node.time);
     const grown = start.size / there.size;
-    set(made.parts, there);
     nodes.set(node, { node, ...made, home, fold, grown, aside: start.left - grown * there.left });
   }
   const waiting = new Set(run.edges.filter((e) => nodes.has(e.source) || nodes.has(e.target)));
@@ -244,7 +231,7 @@ function place(nodes, edges, u) {
     if (n.fold.w !== n.home.w || n.fold.h !== n.home.h || !n.rect.hasAttribute("rx")) {
       setBox(n.rect, mix(n.fold.w, n.home.w, u), mix(n.fold.h, n.home.h, u), mix(rounding(n.fold), rounding(n.home), u));
     }
-    n.parts.text.setAttribute("transform", `translate(${mix(n.aside, 0, u).toFixed(2)}) scale(${mix(n.grown, 1, u).toFixed(4)})`);
+    n.text.setAttribute("transform", `translate(${mix(n.aside, 0, u).toFixed(2)}) scale(${mix(n.grown, 1, u).toFixed(4)})`);
     n.group.classList.toggle("late", !n.node.copyOf);
   }
   for (const e of edges) {

@@ -27,9 +27,9 @@ function openLevel(name) {
   const run = level.unrolled ? expand(level) : null;
   const steps = run?.unrolled.steps.length ?? 0;
   const most = run ? Math.floor((MOST_DRAWN * steps) / run.nodes.length) : 1;
-  const columns = DATA.start.columns?.length <= most ? DATA.start.columns : null;
+  const columns = level.columns.length <= most ? level.columns : null;
   Object.assign(stage, { level, run, columns, first: 0, most: Math.max(1, Math.min(most, steps)) });
-  stage.count = Math.min(DATA.start.columns?.length || 1, stage.most);
+  stage.count = Math.max(1, Math.min(level.columns.length, stage.most));
   stage.scale = new Scale((run?.nodes ?? []).map((n) => n.gradient));
   for (const layer of Object.values(layers)) layer.replaceChildren();
   stage.graph = level.circuit ? circuitGraph(level.circuit, run) : null;
