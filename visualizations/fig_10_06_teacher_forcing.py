@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-import tinyseq as ts
 from tinyseq import draw, nn
 
 rng = np.random.default_rng(0)
@@ -12,17 +11,11 @@ xs, ys = rng.normal(size=(2, 1, 3)), rng.normal(size=(2, 1, 5))
 
 cell = nn.OutputRecurrentCell(3, 4, 5)
 cell.weight_oh = nn.Parameter(cell.weight_oh, "W")  # the letter that it has in this figure
-
-
-def training_step(given, fed_back):
-    o, fed_back = cell(given, fed_back)
-    return ts.label(nn.mse(ts.label(o, "o"), given.y), "L"), fed_back
-
-
-losses, _ = ts.unroll(training_step, nn.Forced(xs, ys), cell.init_state(1), names={"o": "y"})
-outputs, _ = ts.unroll(cell, xs)
+model = nn.SequenceModel(cell, loss=nn.mse)
+loss, _ = model.loss(nn.Forced(xs, ys), ys)  # y(t) is fed back
+outputs, _ = model(xs)  # o(t) is
 pictures = {
-    "fig_10_06_train.svg": draw.unrolled(losses),
+    "fig_10_06_train.svg": draw.unrolled(loss),
     "fig_10_06_test.svg": draw.unrolled(outputs),
 }
 

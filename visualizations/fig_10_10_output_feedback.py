@@ -4,24 +4,16 @@ from pathlib import Path
 
 import numpy as np
 
-import tinyseq as ts
 from tinyseq import draw, nn
 
 rng = np.random.default_rng(0)
 xs, ys = rng.normal(size=(4, 1, 3)), rng.normal(size=(4, 1, 5))
 
 cell = nn.OutputRecurrentCell(3, 4, 5, hidden_recurrence=True)
-
-
-def step(given, state):
-    o, state = cell(given, state)
-    return ts.label(nn.mse(ts.label(o, "o"), given.y), "L"), state
-
-
-losses, _ = ts.unroll(step, nn.Forced(xs, ys), cell.init_state(1), names={"o": "y"})
+loss, _ = nn.SequenceModel(cell, loss=nn.mse).loss(nn.Forced(xs, ys), ys)
 pictures = {
-    "fig_10_10_circuit.svg": draw.circuit(losses),
-    "fig_10_10_unrolled.svg": draw.unrolled(losses),
+    "fig_10_10_circuit.svg": draw.circuit(loss),
+    "fig_10_10_unrolled.svg": draw.unrolled(loss),
 }
 
 if __name__ == "__main__":
