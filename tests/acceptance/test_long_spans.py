@@ -98,11 +98,17 @@ def test_a_forget_bias_of_1_does_not_add_over_200_steps():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
-def test_a_forget_bias_of_minus_1_does_not_add_over_100_steps(seed: int):
-    """The same network with bias 1 is done after about 2,000 steps."""
-    _, error = adding(seed, lstm(-1.0), 100, steps=2500, lr=5e-3)
-    assert error > 0.1
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_forget_bias_of_minus_1_learns_later(seed: int):
+    """Adding over 100 steps: with chrono biases solved within 1,000 steps, 3 of 3 (700 to 800).
+
+    With a bias of -1 the error is still that of the constant answer after 800. It is slower, not
+    unable: it was solved after 1,500 to 2,300 steps, no later than with a bias of 1.
+    """
+    taken, error = adding(seed, lstm("chrono"), 100, steps=1000, lr=5e-3)
+    assert error < 0.01, taken
+    _, error = adding(seed, lstm(-1.0), 100, steps=800, lr=5e-3)
+    assert error > 0.15
 
 
 @pytest.mark.slow
