@@ -110,7 +110,7 @@ def test_a_run_without_steps_is_drawn_as_it_is():
     assert x.x == h.x and x.y < h.y
 
 
-@pytest.mark.parametrize("detail", ["ops", "modules", "", None])
+@pytest.mark.parametrize("detail", ["op", "Variables", "", None])
 def test_other_levels_of_detail_are_refused(detail):
     for view in (draw.circuit, draw.unrolled):
         with pytest.raises(DrawError, match="variables"):

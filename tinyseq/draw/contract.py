@@ -9,10 +9,11 @@ the parameters that the source is multiplied with on the way.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
-from tinyseq.draw.extract import RunGraph
+from tinyseq.draw.columns import columns
+from tinyseq.draw.extract import RunGraph, RunVertex
 from tinyseq.draw.fold import Circuit, CircuitVertex, minus
 from tinyseq.draw.graph import Edge, Graph, Time, Vertex
 from tinyseq.draw.paths import Argument, Paths
@@ -50,48 +51,40 @@ def _circuit(circuit: Circuit) -> Graph:
     vertices = circuit.vertices
     drawn = [v.variable is not None and v.kind != "initial" for v in vertices]
 
-    def arguments(v: CircuitVertex) -> list[Argument]:
-        usual = [Argument(i, p.source, p.delay) for i, p in enumerate(v.inputs) if p is not None]
-        return usual + [Argument(i, source, None) for i, source in v.initial]
-
-    paths = Paths(vertices, arguments, drawn)
-    edges = _Edges()
+    paths = Paths(vertices, arguments_of(circuit), drawn)
+    edges = Edges()
     for v in vertices:
         if drawn[v.id]:
             for s, delay, letters in paths.into(v.id):
-                edges.add(vertices[s], v, Edge(_name(vertices[s]), _name(v), delay, letters))
+                edges.add(vertices[s], v, Edge(name_of(vertices[s]), name_of(v), delay, letters))
     return Graph(
-        tuple(_record(v, _name(v), edges.states) for v in vertices if drawn[v.id]), edges.all()
+        tuple(record(v, name_of(v), edges.states) for v in vertices if drawn[v.id]), edges.all()
     )
 
 
 def _run(run: RunGraph, shown: set[Time] | None, initial: set[int], values: bool) -> Graph:
     vertices = run.vertices
     named = [v for v in vertices if v.variable is not None]
-    computed = {_name(v) for v in named if v.kind != "initial"}
+    computed = {name_of(v) for v in named if v.kind != "initial"}
     # A state that truncation has cut off is drawn as what it is a copy of.
-    copies = {v.id for v in named if v.kind == "initial" and _name(v) in computed}
+    copies = {v.id for v in named if v.kind == "initial" and name_of(v) in computed}
     wanted = [v for v in named if v.kind != "initial" or v.id in initial or v.id in copies]
     drawn = [False] * len(vertices)
     for v in wanted:
         drawn[v.id] = True
-    paths = Paths(
-        vertices,
-        lambda v: [Argument(i, p, 0) for i, p in enumerate(v.parents) if p is not None],
-        drawn,
-    )
-    near = None if shown is None else shown | _neighbours(run, shown)
-    edges = _Edges()
+    paths = Paths(vertices, arguments_of(run), drawn)
+    near = None if shown is None else shown | neighbours(run, shown)
+    edges = Edges()
     for v in wanted:
         if near is None or v.time is None or v.time in near:
             for k, _, letters in paths.into(v.id):
                 s = vertices[k]
                 delay = 0 if v.time is None or s.time is None else minus(v.time, s.time)
-                edges.add(s, v, Edge(_name(s), _name(v), delay, letters, k in copies))
+                edges.add(s, v, Edge(name_of(s), name_of(v), delay, letters, k in copies))
     records = {
-        _name(v): _record(
+        name_of(v): record(
             v,
-            _name(v),
+            name_of(v),
             edges.states,
             run.values.get(v.id) if values else None,
             run.gradients.get(v.id),
@@ -102,10 +95,23 @@ def _run(run: RunGraph, shown: set[Time] | None, initial: set[int], values: bool
     whole = [e for e in edges.all() if e.source in records and e.target in records]
     cut = [e for e in edges.all() if (e.source in records) != (e.target in records)]
     times = sorted({v.time for v in wanted if v.time is not None and v.kind != "initial"})
-    return Graph(tuple(records.values()), tuple(whole), tuple(times), tuple(cut))
+    return Graph(tuple(records.values()), tuple(whole), tuple(times), tuple(cut), columns(run))
 
 
-class _Edges:
+def arguments_of(graph: RunGraph | Circuit) -> Callable[[Any], list[Argument]]:
+    """What tells the arguments of a vertex. Those of a run have no delays: a vertex has a time."""
+
+    def of_circuit(v: CircuitVertex) -> list[Argument]:
+        usual = [Argument(i, p.source, p.delay) for i, p in enumerate(v.inputs) if p is not None]
+        return usual + [Argument(i, source, None) for i, source in v.initial]
+
+    def of_run(v: RunVertex) -> list[Argument]:
+        return [Argument(i, p, 0) for i, p in enumerate(v.parents) if p is not None]
+
+    return of_circuit if isinstance(graph, Circuit) else of_run
+
+
+class Edges:
     """The edges, each once, and the variables that a later step reads."""
 
     def __init__(self) -> None:
@@ -121,14 +127,16 @@ class _Edges:
         return tuple(self.found)
 
 
-def _name(v: Any) -> str:
+def name_of(v: Any) -> str:
+    """What a variable is called at its time: ``h(2)``."""
     time = getattr(v, "time", None)
     return v.variable if time is None else f"{v.variable}({time})"
 
 
-def _record(
+def record(
     v: Any, name: str, states: Collection[Any], value: Any = None, grad: float | None = None
 ) -> Vertex:
+    """A variable as it is drawn; one of ``states`` is read by a later step."""
     kind = "state" if v.kind == "variable" and v.variable in states else v.kind
     return Vertex(
         name,
@@ -143,7 +151,7 @@ def _record(
     )
 
 
-def _neighbours(run: RunGraph, times: set[Time]) -> set[Time]:
+def neighbours(run: RunGraph, times: set[Time]) -> set[Time]:
     """The steps just before and after the given ones."""
     found: set[Time] = set()
     for loop in run.loops:

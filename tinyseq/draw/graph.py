@@ -14,6 +14,7 @@ from typing import Any
 
 # The index of a step: an integer, or a tuple where recurrences are nested or run over a grid.
 Time = int | tuple[int, ...]
+Step = tuple[int | None, Time]  # of a recurrence, by its number
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Vertex:
         id: unique in the graph: the label, and the time in parentheses if there is one.
         label: the variable's name: the label in the run, numbered if several variables have it.
         kind: "input" (given, not computed), "state" (read by a later step), "initial" (a state from
-            before the first step) or "variable".
+            before the first step) or "variable"; and of what carries no label "map" (a product with
+            parameters), "function", "arithmetic", "operation" or "module".
         time: the step, or None outside every recurrence, and in a circuit.
         scope: the modules in which it was computed, joined by dots.
         shape: of its value.
@@ -77,12 +79,15 @@ class Graph:
         vertices, edges: what is shown.
         times: of all steps of the run, in rising order, also of those that are not shown.
         cut: edges of which one end is elided.
+        columns: the steps of the run from left to right, also those that are not shown; several in
+            a column if their recurrences go along with each other.
     """
 
     vertices: tuple[Vertex, ...]
     edges: tuple[Edge, ...]
     times: tuple[Time, ...] = ()
     cut: tuple[Edge, ...] = ()
+    columns: tuple[tuple[Step, ...], ...] = ()
 
     @property
     def shown(self) -> tuple[Time, ...]:

@@ -79,7 +79,7 @@ class Paths:
                 if self.learned[a.source]:
                     continue
                 there = (a.source, plus(delay, a.delay))
-                new = marks | self._factors(v, a.number)
+                new = marks | self.factors(v, a.number)
                 old = met.get(there)
                 if old is not None and new <= old:
                     continue
@@ -97,7 +97,7 @@ class Paths:
             for source, delay in sorted(ends, key=lambda end: (end[0], str(end[1])))
         ]
 
-    def _factors(self, v: AnyVertex, index: int) -> Marks:
+    def factors(self, v: AnyVertex, index: int) -> Marks:
         """The parameters that an argument of an operation is multiplied with."""
         if v.op not in _PRODUCTS and v.family not in _PRODUCT_FAMILIES:
             return frozenset()
@@ -106,9 +106,9 @@ class Paths:
         if not any(a.number == index for a in factors):
             return frozenset()
         others = [a.source for a in factors if a.number != index and self.learned[a.source]]
-        return frozenset((v.id, letter) for s in others for letter in self._letters(s))
+        return frozenset((v.id, letter) for s in others for letter in self.letters(s))
 
-    def _letters(self, learned: int) -> list[str]:
+    def letters(self, learned: int) -> list[str]:
         """The letters of the parameters from which a vertex is computed."""
         found: dict[str, None] = {}
         stack = [learned]

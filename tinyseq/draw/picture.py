@@ -14,21 +14,28 @@ from pathlib import Path
 from typing import Any
 
 from tinyseq.backend import namespace
-from tinyseq.draw.circuit_layout import circuit_scene
-from tinyseq.draw.contract import contract
+from tinyseq.draw.emphasis import Widths, ways, with_ways, with_widths
 from tinyseq.draw.extract import RunGraph, RunVertex, extract
+from tinyseq.draw.flow import flow
 from tinyseq.draw.fold import fold
 from tinyseq.draw.graph import Graph, Time
 from tinyseq.draw.graphviz import FORMATS, TIME_LIMIT, dot_source, drawn
 from tinyseq.draw.html import Page, Story, page_of
-from tinyseq.draw.overlay import with_gradients, with_text
+from tinyseq.draw.levels import Level, level_of
+from tinyseq.draw.overlay import (
+    given_numbers,
+    magnitudes,
+    with_gradients,
+    with_numbers,
+    with_text,
+    with_values,
+)
 from tinyseq.draw.scene import Scene
-from tinyseq.draw.unrolled_layout import unrolled_scene
+from tinyseq.draw.strip import with_strip
 from tinyseq.errors import DrawError
 
 ALL_SHOWN = 12  # steps; of longer runs the first FIRST and the last LAST are shown
 FIRST, LAST = 3, 2
-MOST_NODES = 20_000
 
 
 @dataclass(frozen=True)
@@ -114,18 +121,20 @@ def circuit(outputs: Any, detail: str = "variables") -> Picture:
 
     Args:
         outputs: what the run computed: its loss or its outputs, with at least two steps behind it.
-        detail: "variables": what carries a label, with the parameters on the edges.
+        detail: "variables": what carries a label, with the parameters on the edges; "ops": every
+            operation, as in the book's figure 10.16.
 
     Raises:
         FoldError: the steps of the run differ; the message shows the first difference.
         GraphError: nothing was recorded.
         DrawError: nothing carries a label.
     """
-    _check_detail(detail)
+    level = level_of(detail)
     run = extract(outputs)
-    graph = contract(fold(run))
+    graph = level.graph(fold(run))
+    scene = level.circuit(graph)
     story = Story(run, _window(run, None), _shown_initial(run, None), unfolded=False)
-    return Picture(graph, circuit_scene(graph), story)
+    return Picture(graph, scene, story)
 
 
 def unrolled(
@@ -135,49 +144,84 @@ def unrolled(
     initial: bool | None = None,
     gradients: bool = False,
     text: Mapping[str, Sequence[str]] | None = None,
-    values: bool = False,
+    values: bool | str = False,
+    numbers: Mapping[str, float | Sequence[float]] | None = None,
+    legend: str = "number",
+    widths: Widths | None = None,
+    highlight: tuple[str, str] | None = None,
 ) -> Picture:
     """Draw the unrolled graph of a run: a column for every step, a row for every variable.
 
     Args:
         outputs: what the run computed: its loss or its outputs.
-        detail: "variables": what carries a label, with the parameters on the edges.
+        detail: "variables" or "ops", as for a circuit.
         window: which steps to show: "all"; a pair of numbers, so many first and so many last ones;
             or the times themselves, as a range, list or set. By default all of up to 12 steps, of
             more the first 3 and the last 2.
         initial: whether to show the states from before the first step, with dashed outlines. By
             default those that carry something: learned ones, and all that are not zero.
         gradients: colour each variable by the norm of the loss's gradient, and show how it flows
-            back through time. Takes a backward pass; the graph and every ``.grad`` stay as they
-            are.
+            back through time; where steps are left out, a strip below the picture shows the norms
+            at all of them. Takes a backward pass; the graph and every ``.grad`` stay as they are.
         text: the data to write beside a variable, at every step: ``{"x": "hell", "y": "ello"}``.
-        values: give the vertices of ``picture.graph`` their values, the raw arrays.
+        values: give the vertices of ``picture.graph`` their values, the raw arrays; "text" also
+            writes them beside the vertices (of long ones the root mean square), "colour" colours
+            by them.
+        numbers: any numbers to show as colours: ``{"h": [...]}`` one for each step of the run, or
+            ``{"h(3)": 0.7}`` for one vertex.
+        legend: what the numbers are.
+        widths: numbers to show as widths of edges, such as attention weights: by the ends of an
+            edge, ``{("h(2)", "h(3)"): 0.7}``, or for all edges between two variables an array,
+            ``{("h", "c"): weights}``, with a row for each step of c and a column for each of h.
+        highlight: two vertices, ``("x(1)", "L(5)")``: all ways from one to the other are drawn
+            strong; below stands how many there are, and how long.
 
     Raises:
         GraphError: nothing was recorded; for ``gradients``, the graph was freed.
-        DrawError: nothing carries a label, an unknown window, too many nodes.
+        DrawError: nothing carries a label, an unknown window, too many nodes, names or numbers that
+            do not fit the graph, more than one thing to show as colour.
     """
-    _check_detail(detail)
+    if values not in (False, True, "text", "colour"):
+        raise DrawError(f'values is a bool, "text" or "colour", not {values!r}')
+    if gradients + bool(numbers) + (values == "colour") > 1:
+        raise DrawError('show one thing as colour: gradients, numbers, or values="colour"')
+    level = level_of(detail)
     run = extract(outputs, gradients)
     times = _window(run, window)
-    nodes = [v for v in run.vertices if v.variable is not None]
-    count = sum(times is None or v.time is None or v.time in times for v in nodes)
-    if count > MOST_NODES:
-        raise DrawError(
-            f"{count} nodes are too many to see (the limit is {MOST_NODES}): show fewer steps with "
-            "window=(first, last)"
-        )
+    _check_size(run, times, detail, level)
     states = _shown_initial(run, initial)
-    graph = contract(run, times, states, values)
-    scene = unrolled_scene(graph)
+    graph = level.graph(run, times, states, bool(values))
+    scene = level.unrolled(graph)
     scene = with_text(scene, graph, text) if text else scene
-    story = Story(run, times, states, True, gradients, text)
-    return Picture(graph, with_gradients(scene) if gradients else scene, story)
+    scene = with_values(scene) if values == "text" else scene
+    if gradients:
+        scene = with_gradients(scene)
+    elif numbers:
+        scene = with_numbers(scene, given_numbers(graph, numbers), legend)
+    elif values == "colour":
+        scene = with_numbers(scene, magnitudes(graph.vertices), "value (of vectors: rms)")
+    scene = with_widths(scene, graph, widths) if widths else scene
+    if highlight is not None:
+        scene = with_ways(scene, ways(level.graph(run, None, states), *highlight))
+    if gradients and len(graph.shown) < len(graph.times):
+        norms = flow(run)
+        scene = with_strip(scene, norms, [t for t in graph.shown if isinstance(t, int)])
+    return Picture(graph, scene, Story(run, times, states, True, gradients, text))
 
 
-def _check_detail(detail: str) -> None:
-    if detail != "variables":
-        raise DrawError(f"the level of detail is 'variables', not {detail!r}")
+def _check_size(run: RunGraph, times: Collection[Time] | None, detail: str, level: Level) -> None:
+    """Refuse what is too much to see."""
+    count = sum(
+        (v.variable is not None or level.shows_all and v.op != "leaf")
+        and (times is None or v.time is None or v.time in times)
+        for v in run.vertices
+    )
+    if count > level.most:
+        variables = " or the variables alone, with detail='variables'" * level.shows_all
+        raise DrawError(
+            f"{count} nodes are too many to see (the limit at the level {detail!r} is "
+            f"{level.most}): show fewer steps with window=(first, last){variables}"
+        )
 
 
 def _window(run: RunGraph, window: Any) -> Collection[Time] | None:

@@ -26,6 +26,14 @@ _STATES = (
     ("#80265c", "#f5e7ef"),
 )
 STATE_LINES = tuple(line for line, _ in _STATES)
+# Fill and line of operations: linear maps green, functions orange, arithmetic blue, others grey.
+OPERATION_FILLS = {
+    "map": ("#e6f2e2", "#3c7a34"),
+    "function": ("#fdf0dc", "#9a6a1c"),
+    "arithmetic": ("#e6eff8", "#41678f"),
+    "operation": ("#f2f2f2", "#6a6a6a"),
+}
+_OPERATION_SIZE = 32.0
 Colours = Mapping[str, tuple[str, str]]
 
 
@@ -56,6 +64,14 @@ def sizes(graph: Graph, written: Mapping[str, Name]) -> dict[str, tuple[float, f
         label: (DIAMETER, DIAMETER) if room < _ROOM + 1 else (room + 18, 34.0)
         for label, room in need.items()
     }
+
+
+def operation_size(kind: str, text: Name) -> tuple[float, float]:
+    """Width and height of an operation: a circle if what it says fits into one, else a box."""
+    side = _OPERATION_SIZE if kind == "function" else 0.8 * _OPERATION_SIZE
+    if kind in ("function", "arithmetic") and text.width < side - 5:
+        return side, side
+    return 1.05 * text.width + 16, 26.0
 
 
 def colours(graph: Graph) -> Colours:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from html import escape
 
 LONGEST = 24  # characters of a name that are shown
 MINUS = "−"
+_LONGEST_LINE = 48
+_SPACE = 0.18  # between the parts of a line
 
 # Widths of Times at size 1, in the italic that names are set in; the rest is taken for average.
 _WIDTHS = {
@@ -27,7 +29,10 @@ _VISIBLE = {" ": "␣", "\n": "⏎", "\t": "\\t", "\r": "\\r"}
 
 @dataclass(frozen=True)
 class Name:
-    """A name as it is set: ``h1`` at time 3 is h with the subscript 1 and the superscript (3)."""
+    """A name as it is set: ``h1`` at time 3 is h with the subscript 1 and the superscript (3).
+
+    ``rest`` is what follows in the same line, as in U x + W h.
+    """
 
     base: str
     subscript: str = ""
@@ -35,6 +40,7 @@ class Name:
     bold: bool = True
     size: float = 15.0
     italic: bool = True
+    rest: tuple[Name, ...] = ()
 
     @property
     def width(self) -> float:
@@ -42,12 +48,14 @@ class Name:
         small = max(
             width(self.subscript, 0.62 * self.size), width(self.superscript, 0.57 * self.size)
         )
-        return width(self.base, self.size) + small
+        following = sum(name.width + _SPACE * self.size for name in self.rest)
+        return width(self.base, self.size) + small + following
 
     @property
     def plain(self) -> str:
         """The name without setting: ``h1(3)``."""
-        return self.base + self.subscript + self.superscript
+        first = self.base + self.subscript + self.superscript
+        return " ".join([first, *(name.plain for name in self.rest)])
 
 
 def name(text: str, time: object = None, bold: bool = True, size: float = 15.0) -> Name:
@@ -55,6 +63,18 @@ def name(text: str, time: object = None, bold: bool = True, size: float = 15.0) 
     base, subscript = _parts(text)
     superscript = "" if time is None else f"({time})".replace("-", MINUS)
     return Name(base, subscript, superscript, bold, size)
+
+
+def formula(text: str, bold: bool = True, size: float = 13.0) -> Name:
+    """Set a line of names and signs, such as ``U_1 x + W_1 h``."""
+    parts = []
+    for word in clean(text, _LONGEST_LINE).split():
+        base, subscript = _parts(word)
+        letters = base[:1].isalpha()
+        parts.append(
+            Name(base, subscript, "", bold and letters, size, len(base) == 1 and letters)
+        )
+    return replace(parts[0], rest=tuple(parts[1:]))
 
 
 @lru_cache(1000)
@@ -89,15 +109,25 @@ def width(text: str, size: float) -> float:
 
 def rich(name: Name, ink: str = "black") -> str:
     """A name as a Graphviz label: an HTML-like table, since <SUP> is not raised everywhere."""
+    if not name.rest:
+        return f"<{_set(name, ink)}>"
+    parts = [replace(name, rest=()), *name.rest]
+    cells = "".join(f"<TD>{_set(part, ink)}</TD>" for part in parts)
+    space = round(_SPACE * name.size)
+    table = f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="{space}" CELLPADDING="0">'
+    return f"<{table}<TR>{cells}</TR></TABLE>>"
+
+
+def _set(name: Name, ink: str) -> str:
     base = _font(name.base, name.size, name.bold, name.italic, ink)
     if not name.subscript and not name.superscript:
-        return f"<{base}>"
+        return base
     above = _font(name.superscript, 0.57 * name.size, False, name.italic, ink)
     below = _font(name.subscript, 0.62 * name.size, name.bold, name.italic, ink)
     table = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">'
     high = f'<TD ALIGN="LEFT" HEIGHT="{0.6 * name.size:.0f}">{above}</TD>'
     low = f'<TD ALIGN="LEFT" HEIGHT="{0.5 * name.size:.0f}">{below}</TD>'
-    return f'<{table}<TR><TD ROWSPAN="2">{base}</TD>{high}</TR><TR>{low}</TR></TABLE>>'
+    return f'{table}<TR><TD ROWSPAN="2">{base}</TD>{high}</TR><TR>{low}</TR></TABLE>'
 
 
 def _font(text: str, size: float, bold: bool, italic: bool, ink: str) -> str:

@@ -1,0 +1,321 @@
+"""operations: all that is computed, as the gates of an LSTM are drawn (book, figure 10.16).
+
+    graph = operations(run)               # the unrolled graph
+    graph = operations(fold(run))         # the circuit
+
+A product with a parameter is a map, U x + W h: several that are added make one, and one that is cut
+into parts (the gates) is one map a part, U_1 x + W_1 h. Other operations are vertices; what only
+hands a value on (reshaping, stacking, picking) vanishes, and so do biases.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
+
+from tinyseq.draw.columns import columns, sortable
+from tinyseq.draw.contract import Edges, arguments_of, name_of, neighbours, record
+from tinyseq.draw.extract import RunGraph
+from tinyseq.draw.fold import Circuit, minus
+from tinyseq.draw.graph import Edge, Graph, Time, Vertex
+from tinyseq.draw.paths import AnyVertex, Argument, Delay, Paths, plus
+
+_SILENT = frozenset(
+    "identity reshape permute broadcast_to astype stack concatenate split unbind pick slice "
+    "getitem".split()
+)
+_PIECES = frozenset({"pick", "slice", "getitem"})
+_ARITHMETIC = {"add": "+", "sub": "−", "mul": "×", "div": "÷", "matmul": "@", "neg": "−"}
+_FUNCTIONS = {
+    "sigmoid": "σ", "tanh": "tanh", "relu": "relu", "exp": "exp", "log": "log", "abs": "|·|",
+    "softmax": "softmax", "softplus": "softplus", "sqrt": "√", "sin": "sin", "cos": "cos",
+    "sum": "Σ", "maximum": "max", "minimum": "min", "log_softmax": "log softmax",
+    "take_along_axis": "pick",
+}  # fmt: skip
+
+
+class Term(NamedTuple):
+    """A part of a map: what is multiplied, with which parameters; which piece of the product."""
+
+    source: Argument
+    letters: tuple[str, ...]
+    piece: int | None = None
+
+
+class End(NamedTuple):
+    """What a value comes from: an operation or a variable, how long ago, and whether cut off."""
+
+    id: int
+    delay: Delay
+    is_variable: bool
+    detached: bool = False
+
+
+def operations(
+    graph: RunGraph | Circuit,
+    times: Collection[Time] | None = None,
+    initial: Collection[int] = (),
+    values: bool = False,
+) -> Graph:
+    """The graph of the operations and variables of a run or of a circuit.
+
+    Of what carries no label, only that is shown on which something labelled depends; all, if there
+    are no labels.
+
+    Args:
+        graph: what was extracted, or folded.
+        times: the steps of a run to show; None means all. A circuit shows all it has.
+        initial: the ids of the initial states of a run to show.
+        values: give the variables of a run their values, the raw arrays.
+    """
+    return _Operations(graph, times, initial, values).graph()
+
+
+class _Operations:
+    def __init__(
+        self,
+        graph: RunGraph | Circuit,
+        times: Collection[Time] | None,
+        initial: Collection[int],
+        values: bool,
+    ) -> None:
+        self.source = graph
+        self.vertices: Sequence[AnyVertex] = graph.vertices
+        self.arguments: Callable[[Any], list[Argument]] = arguments_of(graph)
+        self.shown = None if times is None else set(times)
+        self.values = values
+        self.paths = Paths(self.vertices, self.arguments, [False] * len(self.vertices))
+        self.learned = self.paths.learned
+        computed = {name_of(v): v.id for v in self.vertices if v.variable and v.kind != "initial"}
+        # A state that truncation has cut off is drawn as what it is a copy of.
+        self.copies = {
+            v.id: computed[name_of(v)]
+            for v in self.vertices
+            if v.kind == "initial" and isinstance(graph, RunGraph) and name_of(v) in computed
+        }
+        self.variables = {
+            v.id for v in self.vertices if v.variable and (v.kind != "initial" or v.id in initial)
+        }
+        self.read = Counter(a.source for v in self.vertices for a in self.arguments(v))
+        self.terms: list[tuple[Term, ...]] = []
+        self.pieces: Counter[int] = Counter()
+        self.absorbed: set[int] = set()  # maps that are drawn as parts of others only
+        for v in self.vertices:
+            self.terms.append(self._terms(v))
+        self.absorbed |= {k for k, count in self.pieces.items() if count == self.read[k]}
+        self.numbers = self._numbers()
+
+    # -- what is a map --
+
+    def _terms(self, v: AnyVertex) -> tuple[Term, ...]:
+        """What a value is the sum of, if it is a map."""
+        if v.kind == "parameter" or self.learned[v.id]:
+            return ()
+        given = [a for a in self.arguments(v) if not self.learned[a.source]]
+        met = [(a, self._letters(v, a.number)) for a in given]
+        if any(letters for _, letters in met):
+            return tuple(Term(a, letters) for a, letters in met)
+        if not given or any(a.delay != 0 or a.source in self.variables for a in given):
+            return ()
+        if _op(v) in _PIECES and len(given) == 1:
+            base = given[0].source
+            self.pieces[base] += 1
+            number = self.pieces[base] if self.read[base] > 1 else None
+            return tuple(t._replace(piece=t.piece or number) for t in self._base(base))
+        alone = all(self.read[a.source] == 1 and self.terms[a.source] for a in given)
+        if alone and (v.op == "add" or (v.op in _SILENT and len(given) == 1)):
+            self.absorbed.update(a.source for a in given)
+            return tuple(term for a in given for term in self.terms[a.source])
+        return ()
+
+    def _letters(self, v: AnyVertex, number: int) -> tuple[str, ...]:
+        """The parameters that an argument is multiplied with."""
+        return tuple(letter for _, letter in sorted(self.paths.factors(v, number)))
+
+    def _base(self, k: int) -> tuple[Term, ...]:
+        return () if k in self.variables else self.terms[k]
+
+    # -- what is drawn --
+
+    def _is_operation(self, v: AnyVertex) -> bool:
+        if v.op == "leaf" or self.learned[v.id] or (v.kind == "initial" and self.terms[v.id] == ()):
+            return False
+        return bool(self.terms[v.id]) or _op(v) not in _SILENT
+
+    def _ends(self, argument: Argument) -> list[End]:
+        """The drawn vertices from which an argument comes, through what only hands it on."""
+        found: dict[End, None] = {}
+        stack: list[tuple[int, Delay]] = [(argument.source, argument.delay)]
+        seen = set(stack)
+        while stack:
+            k, delay = stack.pop()
+            v = self.vertices[k]
+            if self.learned[k]:
+                continue
+            if k in self.copies:
+                found[End(self.copies[k], delay, True, True)] = None
+            elif k in self.variables:
+                found[End(k, delay, True)] = None
+            elif self._is_operation(v):
+                found[End(k, delay, False)] = None
+            else:
+                before = [(a.source, plus(delay, a.delay)) for a in self.arguments(v)]
+                stack += [there for there in before[::-1] if there not in seen]
+                seen.update(before)
+        return list(found)
+
+    def _inputs(self, k: int) -> list[tuple[End, tuple[str, ...]]]:
+        """What an operation reads, each with the letters that it is multiplied with."""
+        if self.terms[k]:
+            return [(end, t.letters) for t in self.terms[k] for end in self._ends(t.source)]
+        return [(end, ()) for a in self.arguments(self.vertices[k]) for end in self._ends(a)]
+
+    def graph(self) -> Graph:
+        """Everything that the variables depend on, from the last to the first."""
+        near = self.shown
+        if near is not None and isinstance(self.source, RunGraph):
+            near = near | neighbours(self.source, near)
+        ends = [End(k, 0, True) for k in sorted(self.variables)]
+        ends = ends or [
+            End(v.id, 0, False)
+            for v in self.vertices
+            if self._is_operation(v) and v.id not in self.absorbed
+        ]
+        todo = [(end.id, end.is_variable) for end in ends]
+        drawn = set(todo)
+        edges = Edges()
+        while todo:
+            k, is_variable = todo.pop()
+            v = self.vertices[k]
+            time = getattr(v, "time", None)
+            if near is not None and time is not None and time not in near:
+                continue
+            if is_variable and self._is_operation(v):
+                inputs: list[tuple[End, tuple[str, ...]]] = [(End(k, 0, False), ())]
+            elif is_variable:
+                inputs = [(end, ()) for a in self.arguments(v) for end in self._ends(a)]
+            else:
+                inputs = self._inputs(k)
+            for end, letters in inputs:
+                s = self.vertices[end.id]
+                delay = end.delay if isinstance(self.source, Circuit) else _passed(v, s)
+                edge = Edge(
+                    self._id(end.id, end.is_variable),
+                    self._id(k, is_variable),
+                    delay,
+                    letters,
+                    end.detached,
+                )
+                edges.add(s, v, edge)
+                if (end.id, end.is_variable) not in drawn:
+                    drawn.add((end.id, end.is_variable))
+                    todo.append((end.id, end.is_variable))
+        return self._records(sorted(drawn), edges)
+
+    def _records(self, drawn: Sequence[tuple[int, bool]], edges: Edges) -> Graph:
+        records: dict[str, Vertex] = {}
+        for k, is_variable in drawn:
+            v = self.vertices[k]
+            time = getattr(v, "time", None)
+            if self.shown is None or time is None or time in self.shown:
+                id = self._id(k, is_variable)
+                if is_variable:
+                    values = self.source.values if isinstance(self.source, RunGraph) else {}
+                    norms = self.source.gradients if isinstance(self.source, RunGraph) else {}
+                    value = values.get(k) if self.values else None
+                    records[id] = record(v, id, edges.states, value, norms.get(k))
+                else:
+                    kind, label = self._look(v)
+                    records[id] = Vertex(id, label, kind, time, ".".join(v.place), v.shape, v.loop)
+        found = edges.all()[::-1]
+        whole = [e for e in found if e.source in records and e.target in records]
+        cut = [e for e in found if (e.source in records) != (e.target in records)]
+        steps = {
+            time for k, _ in drawn if (time := getattr(self.vertices[k], "time", None)) is not None
+        }
+        return Graph(
+            tuple(records.values()),
+            tuple(whole),
+            tuple(sorted(steps, key=sortable)),
+            tuple(cut),
+            columns(self.source) if isinstance(self.source, RunGraph) else (),
+        )
+
+    # -- what they are called --
+
+    def _numbers(self) -> list[int]:
+        """Of every operation the how-manieth of its kind in its step it is."""
+        count: Counter[Any] = Counter()
+        found = []
+        for v in self.vertices:
+            inside = v.loop is not None and v.kind != "initial"
+            key = (inside, getattr(v, "time", None), self._kind(v))
+            count[key] += self._is_operation(v) and v.id not in self.absorbed
+            found.append(count[key])
+        return found
+
+    def _kind(self, v: AnyVertex) -> str:
+        return "map" if self.terms[v.id] else _op(v)
+
+    def _id(self, k: int, is_variable: bool) -> str:
+        v = self.vertices[k]
+        if is_variable:
+            return name_of(v)
+        outside = "" if v.loop is not None else " outside"
+        time = getattr(v, "time", None)
+        step = "" if time is None else f"({time})"
+        return f"{self._kind(v)} {self.numbers[k]}{outside}{step}"
+
+    def _look(self, v: AnyVertex) -> tuple[str, str]:
+        """The kind of an operation, and what is written in it."""
+        terms = self.terms[v.id]
+        if terms:
+            # What stands in for a delayed value in the first steps goes without saying.
+            usual = [t for t in terms if self.vertices[t.source.source].kind != "initial"]
+            return "map", " + ".join(dict.fromkeys(map(self._term, usual or terms)))
+        op = _op(v)
+        if op not in _ARITHMETIC:
+            function = v.family == "elementwise"
+            return "function" if function else "operation", _FUNCTIONS.get(op, op.replace("_", " "))
+        sign = _ARITHMETIC[op]
+        given = {a.number for a in self.arguments(v) if not self.learned[a.source]}
+        if op != "neg" and len(given) == 1:
+            learned = [a.source for a in self.arguments(v) if self.learned[a.source]]
+            letters = [letter for source in learned for letter in self.paths.letters(source)]
+            other = letters[0] if letters else "k"  # a constant: its value is not kept
+            sign = f"{sign} {other}" if 0 in given and op != "mul" else f"{other} {sign}"
+        return "arithmetic", sign
+
+    def _term(self, term: Term) -> str:
+        letters = " ".join(term.letters)
+        if term.piece is not None:
+            letters = f"{letters}{'' if '_' in letters else '_'}{term.piece}"
+        called = self._called(term.source.source)
+        return f"{letters} {called[0] if len(called) == 1 else '[' + ','.join(called) + ']'}"
+
+    def _called(self, k: int) -> list[str]:
+        """The names of the variables from which a value comes; a dot for an operation."""
+        found: dict[str, None] = {}
+        stack, seen = [k], {k}
+        while stack:
+            v = self.vertices[stack.pop()]
+            if v.variable:
+                found[v.variable] = None
+            elif self._is_operation(v):
+                found["·"] = None
+            elif not self.learned[v.id]:
+                new = [a.source for a in self.arguments(v) if a.source not in seen]
+                seen.update(new)
+                stack += new[::-1]
+        return list(found) or ["·"]
+
+
+def _op(v: AnyVertex) -> str:
+    return v.op.partition(" ")[0]
+
+
+def _passed(target: Any, source: Any) -> Delay:
+    if target.time is None or source.time is None:
+        return 0
+    return minus(target.time, source.time)
