@@ -25,7 +25,7 @@ class Example:
     run: Callable[[np.ndarray, np.ndarray, np.random.Generator], Tensor]
 
 
-def example_loss(cell: str, steps: int) -> Tensor:
+def example_loss(cell: str, steps: int, seed: int = 0) -> Tensor:
     """The loss of one run of an example over random inputs (T, 1, I) and targets (T, 1).
 
     Raises:
@@ -35,7 +35,7 @@ def example_loss(cell: str, steps: int) -> Tensor:
         raise ConfigError(f"there is no cell {cell!r}; there are {', '.join(EXAMPLES)}")
     if not 1 <= steps <= 10_000:
         raise ConfigError(f"steps is a number from 1 to 10000, not {steps}")
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     xs = rng.standard_normal((steps, 1, INPUTS), np.float32)
     ys = rng.integers(OUTPUTS, size=(steps, 1))
     return EXAMPLES[cell].run(xs, ys, rng)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -149,17 +150,44 @@ def _parser() -> argparse.ArgumentParser:
         verbs.draw,
         "draw a recurrence from a run of it",
         "examples:\n"
-        "  tinyseq draw lstm --view circuit -o lstm.svg\n"
-        "  tinyseq draw elman --steps 8 --gradients -o flow.png\n\n"
+        "  tinyseq draw lstm --view circuit --detail ops -o lstm.svg\n"
+        "  tinyseq draw elman --steps 60 --gradients --window 3,2 -o flow.png\n"
+        "  tinyseq draw gru --highlight 'x(1)' 'L(4)' -o ways.svg\n"
+        "  tinyseq draw teacher-forcing --view graphical -o model.pdf\n"
+        "  tinyseq draw my_model.py:model --input 7,2,3 --view circuit -o mine.html\n\n"
+        "NAME is a cell, a layer, a SequenceModel, or a function that returns a loss.\n\n"
         "cells:\n" + "\n".join(f"  {n:16}{example.summary}" for n, example in EXAMPLES.items()),
     )
-    draw.add_argument("cell", metavar="CELL", help="one of the cells below")
-    draw.add_argument("--steps", type=int, default=4, help="(default: %(default)s)")
-    draw.add_argument("--view", choices=("circuit", "unrolled"), default="unrolled")
-    draw.add_argument("--detail", default="variables", help="(default: %(default)s)")
-    draw.add_argument("--gradients", action="store_true", help="the loss's gradient as colour")
+    draw.add_argument("cell", metavar="CELL", help="one of the cells below, or FILE.py:NAME")
+    draw.add_argument("--steps", type=int, metavar="N", help="of an example (default: 4)")
     draw.add_argument(
-        "-o", "--out", required=True, metavar="FILE", help="the suffix says the format: .svg, .png"
+        "--input", type=_shape, metavar="T,N,I", help="steps, batch and size of random inputs"
+    )
+    draw.add_argument("--seed", type=_natural, default=0, help="(default: %(default)s)")
+    draw.add_argument("--view", choices=tuple(verbs.VIEWS), default="unrolled")
+    draw.add_argument("--detail", metavar="LEVEL", help="variables (default), modules, ops")
+    draw.add_argument(
+        "--window", type=_window, metavar="STEPS", help="3,2 (first, last), 4-9, or all"
+    )
+    draw.add_argument("--gradients", action="store_true", help="the loss's gradient as colour")
+    draw.add_argument("--values", choices=("text", "colour"), help="what was computed")
+    draw.add_argument(
+        "--highlight", nargs=2, metavar=("FROM", "TO"), help="all ways, e.g. from 'x(1)' to 'L(4)'"
+    )
+    draw.add_argument("--hidden", action="store_true", help="states in a graphical view")
+    draw.add_argument(
+        "--feedback",
+        type=_feedback,
+        metavar="X=Y",
+        help="in a graphical view: the input x(t) is the target y(t-1)",
+    )
+    draw.add_argument("--engine", metavar="E", help="of Graphviz: system, pure, or a path")
+    draw.add_argument(
+        "-o",
+        "--out",
+        required=True,
+        metavar="FILE",
+        help="the suffix says the format: .svg, .png, .pdf, .dot, .html",
     )
     return parser
 
@@ -198,3 +226,30 @@ def _natural(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
     return int(text)
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    sizes = text.split(",")
+    if not all(size.strip().isdecimal() for size in sizes):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a shape such as 7,2,3")
+    return tuple(int(size) for size in sizes)
+
+
+def _window(text: str) -> str | int | tuple[int, int] | range:
+    if text == "all":
+        return text
+    numbers = re.fullmatch(r"(\d+)(?:([,-])(\d+))?", text)
+    if numbers is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not all, and not like 5 or 3,2 or 4-9")
+    first = int(numbers[1])
+    if numbers[2] is None:
+        return first
+    last = int(numbers[3])
+    return (first, last) if numbers[2] == "," else range(first, last + 1)
+
+
+def _feedback(text: str) -> dict[str, str]:
+    x, equals, y = text.partition("=")
+    if not (x and equals and y):
+        raise argparse.ArgumentTypeError(f"{text!r} is not like x=y")
+    return {x: y}

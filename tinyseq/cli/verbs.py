@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tinyseq import draw as pictures
 from tinyseq.cli.examples import example_loss
+from tinyseq.cli.own import is_own, own_run
 from tinyseq.data import ngram_table
 from tinyseq.errors import ConfigError
 from tinyseq.tour import ORDERS, save_loss, take_tour
@@ -77,14 +79,57 @@ def sample(run: str, length: int, temperature: float, prompt: str | None, seed: 
     return 0
 
 
-def draw(cell: str, steps: int, view: str, detail: str, gradients: bool, out: str) -> int:
-    """Run an example and save its picture."""
-    if gradients and view == "circuit":
-        raise ConfigError("--gradients differ from step to step: draw them with --view unrolled")
-    loss = example_loss(cell, steps)
-    if view == "circuit":
-        picture = pictures.circuit(loss, detail)
-    else:
-        picture = pictures.unrolled(loss, detail, gradients=gradients)
-    print(picture.save(out))
+def draw(
+    cell: str,
+    steps: int | None,
+    input: Sequence[int] | None,
+    seed: int,
+    view: str,
+    out: str,
+    engine: str | None,
+    **chosen: Any,
+) -> int:
+    """Run an example, or a model of the user's, and save its picture."""
+    options = {name: value for name, value in chosen.items() if value not in (None, False)}
+    _check_options(view, options)
+    if is_own(cell):
+        if steps is not None:
+            raise ConfigError("--steps is for the examples: say --input steps,batch,size")
+        with own_run(cell, input, seed) as outputs:
+            print(_picture(outputs, view, options).save(out, engine))
+        return 0
+    if input is not None:
+        raise ConfigError("--input is for a model of your own: FILE.py:NAME; say --steps here")
+    loss = example_loss(cell, 4 if steps is None else steps, seed)
+    print(_picture(loss, view, options).save(out, engine))
     return 0
+
+
+VIEWS: dict[str, tuple[Callable[..., pictures.Picture], set[str]]] = {
+    "circuit": (pictures.circuit, {"detail"}),
+    "unrolled": (
+        pictures.unrolled,
+        {"detail", "gradients", "values", "highlight", "window"},
+    ),
+    "graphical": (pictures.graphical_model, {"hidden", "feedback", "window"}),
+}
+
+
+def _check_options(view: str, options: Mapping[str, Any]) -> None:
+    """Refuse what a view cannot show, and say which one can."""
+    for name in options.keys() - VIEWS[view][1] - {"detail"}:
+        others = " or ".join(v for v, (_, known) in VIEWS.items() if name in known)
+        raise ConfigError(f"--{name} needs --view {others}: a {view} view has no such thing")
+    if view == "graphical" and options.get("detail", "variables") != "variables":
+        raise ConfigError("--view graphical shows variables: leave out --detail")
+
+
+def _picture(outputs: Any, view: str, options: dict[str, Any]) -> pictures.Picture:
+    make, known = VIEWS[view]
+    options = {name: value for name, value in options.items() if name in known}
+    if view == "graphical" and "window" in options:
+        if not isinstance(options["window"], int):
+            raise ConfigError("--window of a graphical view is how many steps to show: --window 5")
+    elif isinstance(options.get("window"), int):
+        options["window"] = (options["window"], 0)
+    return make(outputs, **options)
