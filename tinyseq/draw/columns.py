@@ -8,6 +8,7 @@ from its encoder's last state, or one that attends to all of its states) stands 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Any
 
 from tinyseq.draw.extract import RunGraph
@@ -16,12 +17,17 @@ from tinyseq.draw.graph import Graph, Step, Time
 Columns = tuple[tuple[Step, ...], ...]
 
 
-def columns(run: RunGraph) -> Columns:
-    """All columns of a run from left to right, each with the steps that stand in it."""
+def columns(run: RunGraph, initial: Collection[int] = ()) -> Columns:
+    """All columns of a run from left to right, each with the steps that stand in it.
+
+    Args:
+        run: what was extracted.
+        initial: the ids of the initial states that are shown, whose steps have columns too.
+    """
     stage = _stages(run)
     found: dict[Any, dict[Step, None]] = defaultdict(dict)
     for v in run.vertices:
-        if v.time is not None and v.kind != "initial":
+        if v.time is not None and (v.kind != "initial" or v.id in initial):
             found[stage.get(v.loop, 0), sortable(v.time)][v.loop, v.time] = None
     return tuple(tuple(found[key]) for key in sorted(found))
 
@@ -39,6 +45,13 @@ def shown_columns(graph: Graph) -> list[tuple[Step, ...] | int]:
         found += [column] * bool(column)
         hidden = 0
     return found
+
+
+def behind(column: tuple[Step, ...], before: tuple[Step, ...]) -> bool:
+    """Whether a column belongs to recurrences that follow those of the column before it."""
+    return not {loop for loop, _ in column} & {loop for loop, _ in before} and (
+        sortable(column[0][1]) <= sortable(before[0][1])
+    )
 
 
 def sortable(time: Time) -> tuple[int, ...]:

@@ -95,7 +95,9 @@ def _run(run: RunGraph, shown: set[Time] | None, initial: set[int], values: bool
     whole = [e for e in edges.all() if e.source in records and e.target in records]
     cut = [e for e in edges.all() if (e.source in records) != (e.target in records)]
     times = sorted({v.time for v in wanted if v.time is not None and v.kind != "initial"})
-    return Graph(tuple(records.values()), tuple(whole), tuple(times), tuple(cut), columns(run))
+    return Graph(
+        tuple(records.values()), tuple(whole), tuple(times), tuple(cut), columns(run, initial)
+    )
 
 
 def arguments_of(graph: RunGraph | Circuit) -> Callable[[Any], list[Argument]]:

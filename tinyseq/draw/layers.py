@@ -48,11 +48,13 @@ class Placed:
         places: the middle of every box.
         ways: for every link, the heights at which it passes the columns between its ends.
         columns: left and right end of every column.
+        passed: the heights at which wires pass each column.
     """
 
     places: dict[Any, Point]
     ways: list[list[float]]
     columns: list[tuple[float, float]]
+    passed: list[list[float]]
 
 
 Slot = tuple[Any, int]  # a box in its column, or the wire of a box where it passes one
@@ -111,6 +113,7 @@ def layered(
             for source, target in links
         ],
         spans,
+        [[y[slot] for slot in column if size[slot] is _PASSING] for column in order],
     )
 
 

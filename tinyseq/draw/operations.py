@@ -84,6 +84,7 @@ class _Operations:
         self.vertices: Sequence[AnyVertex] = graph.vertices
         self.arguments: Callable[[Any], list[Argument]] = arguments_of(graph)
         self.shown = None if times is None else set(times)
+        self.initial = initial
         self.values = values
         self.paths = Paths(self.vertices, self.arguments, [False] * len(self.vertices))
         self.learned = self.paths.learned
@@ -239,7 +240,7 @@ class _Operations:
             tuple(whole),
             tuple(sorted(steps, key=sortable)),
             tuple(cut),
-            columns(self.source) if isinstance(self.source, RunGraph) else (),
+            columns(self.source, self.initial) if isinstance(self.source, RunGraph) else (),
         )
 
     # -- what they are called --

@@ -7,7 +7,7 @@ brings it there runs above or below everything else. Unrolled, the steps stand s
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import sqrt
 from typing import Any, NamedTuple
@@ -78,6 +78,8 @@ def operations_scene(graph: Graph, circuit: bool) -> Scene:
     forward = [block.get(k.source, 0) <= block.get(k.target, 0) for k in links]
     ways = [(k.source, k.target)[:: 1 if f else -1] for k, f in zip(links, forward, strict=True)]
     layer, starts = _layer_numbers(list(sized), ways, block)
+    if circuit:
+        _together(layer, links, {v.id: v.loop for v in graph.vertices})
     boxes = {key: Box(*sized[key], layer[key]) for key in sized}
     alike = {v.id: (v.id.rpartition("(")[0] or v.id, v.loop) for v in graph.vertices}
     placed = layered(boxes, ways, None if circuit else {**alike, **{g: g for g in gaps}}, starts)
@@ -192,6 +194,17 @@ def _layer_numbers(
         if isinstance(key, str) and not sources[key] and readers[key]:
             layer[key] = min(layer[t] for t in readers[key]) - 1
     return layer, starts
+
+
+def _together(layer: dict[Any, int], links: Sequence[Link], loop: Mapping[str, int | None]) -> None:
+    """Move the delays of each recurrence into the column before the first that reads one."""
+    first: dict[int | None, int] = {}
+    delayed = [link for link in links if not isinstance(link.source, str)]
+    for link in delayed:
+        number = loop[link.source[0]]
+        first[number] = min(layer[link.target] - 1, first.get(number, layer[link.target] - 1))
+    for link in delayed:
+        layer[link.source] = first[loop[link.source[0]]]
 
 
 # -- wires ----------------------------------------------------------------------------------------
@@ -314,29 +327,43 @@ def _returns(
     """The wires from the states back to their delays, above or below everything else."""
     if not squares:
         return []
-    last = max(layer[source] for source, _ in squares)
-    within = [d for d in discs.values() if layer[d.vertex.id] <= last]
-    edges = [y for way in placed.ways for y in way] + [s.y for s in squares.values()]
-    edges += [d.y + side * d.height / 2 for d in within for side in (1, -1)]
-    top, bottom = max(edges), min(edges)
-    lanes = {1: 0, -1: 0}
-    risers: dict[int, int] = defaultdict(int)
+    lanes: list[tuple[int, int, int, float]] = []  # first and last column, side, height
     wires = []
     # The nearest first: it gets the innermost lane.
     for (source, delay), square in sorted(squares.items(), key=lambda item: discs[item[0][0]].x):
         disc = discs[source]
-        side = 1 if disc.y + square.y + LANE * (lanes[-1] - lanes[1]) >= top + bottom else -1
-        lanes[side] += 1
-        lane = (top if side == 1 else bottom) + side * LANE * (lanes[side] + 0.2)
-        column = layer[source]
-        risers[column] += 1
-        right = placed.columns[column][1] + GAP * risers[column] / 4
-        left = -LANE * (lanes[side] + 0.2)
+        first, last = layer[source, delay], layer[source]
+        heights = _heights(first, last, discs.values(), squares.values(), placed)
+        passed = [lane for lane in lanes if lane[0] <= last and first <= lane[1]]
+        edge = {
+            side: side * max(side * y for y in heights + [y for *_, s, y in passed if s == side])
+            for side in (1, -1)
+        }
+        side = (
+            1 if edge[1] - disc.y + edge[1] - square.y <= disc.y + square.y - 2 * edge[-1] else -1
+        )
+        lane = edge[side] + side * LANE
+        beside = sum(other[0] == first and other[2] == side for other in lanes)
+        risers = sum(other[1] == last for other in lanes)
+        lanes.append((first, last, side, lane))
+        right = placed.columns[last][1] + GAP * (risers + 1) / 4
+        left = placed.columns[first][0] - (LANE if first == 0 else GAP / 4) * (beside + 1)
         way = [(disc.x + disc.width / 2, disc.y), (right, disc.y), (right, lane), (left, lane)]
         way += [(left, square.y), (square.x - square.side / 2, square.y)]
-        edge = Edge(source, source, delay)
-        wires.append(Wire(edge, source, square, rounded(way)))
+        wires.append(Wire(Edge(source, source, delay), source, square, rounded(way)))
     return wires
+
+
+def _heights(
+    first: int, last: int, discs: Iterable[Disc], squares: Iterable[Square], placed: Placed
+) -> list[float]:
+    """How high and how low things reach in the columns from the first to the last."""
+    left, right = placed.columns[first][0], placed.columns[last][1]
+    found = [y for n in range(first, last + 1) for y in placed.passed[n]]
+    for disc in discs:
+        if left <= disc.x <= right:
+            found += [disc.y + disc.height / 2, disc.y - disc.height / 2]
+    return found + [s.y for s in squares if left <= s.x <= right]
 
 
 def _number(square: Square, delay: Any) -> Note:

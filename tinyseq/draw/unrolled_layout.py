@@ -10,9 +10,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 from math import dist
 
+from tinyseq.draw.columns import behind, shown_columns
 from tinyseq.draw.curves import ARROW, leaving, part, reaching, straight
 from tinyseq.draw.field import Field
-from tinyseq.draw.graph import Edge, Graph, Time
+from tinyseq.draw.graph import Edge, Graph, Step
 from tinyseq.draw.route import letters, routed
 from tinyseq.draw.rows import rows
 from tinyseq.draw.scene import Disc, Note, Scene, Wire
@@ -20,6 +21,7 @@ from tinyseq.draw.style import COLUMN, DIAMETER, GREY, ROW, colours, inked, name
 from tinyseq.draw.text import Name, width
 from tinyseq.errors import DrawError
 
+BETWEEN = 30.0  # more room between recurrences of which one follows the other
 STUB = 28.0  # how much is drawn of an edge that leads into a gap
 
 
@@ -63,34 +65,34 @@ def unrolled_scene(graph: Graph) -> Scene:
     )
 
 
-def _columns(graph: Graph, distance: float) -> tuple[dict[Time, float], list[tuple[float, Name]]]:
+def _columns(graph: Graph, distance: float) -> tuple[dict[Step, float], list[tuple[float, Name]]]:
     """The place of every shown step, and of every gap with the words that stand in it."""
-    shown = set(graph.shown)
-    places: dict[Time, float] = {}
+    places: dict[Step, float] = {}
     gaps: list[tuple[float, Name]] = []
-    right, hidden = -distance / 2, 0  # how far the picture goes; how many steps were left out since
-    for time in (*sorted(shown.union(graph.times)), None):
-        if time is not None and time not in shown:
-            hidden += 1
-            continue
-        if hidden:
-            words = f"··· {hidden} more step{'s' * (hidden > 1)} ···"
+    right = -distance / 2  # how far the picture goes
+    before: tuple[Step, ...] = ()
+    for column in shown_columns(graph):
+        if isinstance(column, int):
+            words = f"··· {column} more step{'s' * (column > 1)} ···"
             wide = width(words, 13.0) + 2 * STUB - distance + DIAMETER + 16
             gaps.append((right + wide / 2, Name(words, bold=False, italic=False, size=13.0)))
-            right, hidden = right + wide, 0
-        if time is not None:
-            places[time] = right + distance / 2
-            right += distance
+            right += wide
+            continue
+        if before and behind(column, before):
+            right += BETWEEN
+        places.update(dict.fromkeys(column, right + distance / 2))
+        right += distance
+        before = column
     return places, gaps
 
 
-def _positions(graph: Graph, column: Mapping[Time, float]) -> dict[str, float]:
+def _positions(graph: Graph, column: Mapping[Step, float]) -> dict[str, float]:
     """Where every vertex stands from left to right.
 
     What belongs to no step stands in the column of the step that it is computed from or read by; in
     the middle, if there are several.
     """
-    x = {v.id: column[v.time] for v in graph.vertices if v.time is not None}
+    x = {v.id: column[v.loop, v.time] for v in graph.vertices if v.time is not None}
     sources, readers = defaultdict(list), defaultdict(list)
     for edge in graph.edges:
         sources[edge.target].append(edge.source)
