@@ -9,13 +9,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-import tinyseq as ts
-from tinyseq import nn
+from tinyseq import draw, nn
 from tinyseq.data import NgramRow, ngram_table
 from tinyseq.models import LanguageModel
 from tinyseq.tour import take_tour
 from tinyseq.tour.page import PICTURES, duration, html, printable, times, verdict
-from tinyseq.tour.pictures import gradient_norms
+from tinyseq.tour.pictures import last_loss
 from tinyseq.train import Trainer
 from tinyseq.train.text import load_writer
 
@@ -170,22 +169,17 @@ def test_ctrl_c_leaves_no_page(run, text_file, tmp_path, monkeypatch):
     assert load_writer(tmp_path / "run").write(length=3, seed=0)
 
 
-def test_gradient_norms_are_those_of_each_piece_alone():
+def test_the_last_loss_is_that_of_the_last_step_of_all_pieces():
     model = LanguageModel(7, 5, seed=0)
     pieces = np.random.default_rng(0).integers(7, size=(6, 3))
-    found = gradient_norms(model, pieces)
-    assert set(found) == {"h", "c"} and found["h"].shape == (5, 3)
-    for n in range(3):
-        states, (h, c) = [], model.init_state(1)
-        for x in pieces[:-1, n]:
-            o, (h, c) = model.step(np.array([x]), nn.LSTMState(h, c))
-            states.append((h, c))
-        loss = nn.cross_entropy(o, pieces[-1:, n])
-        for name, index in (("h", 0), ("c", 1)):
-            gradients = ts.grad(loss, [state[index] for state in states], retain_graph=True)
-            norms = [np.linalg.norm(g) for g in gradients]
-            np.testing.assert_allclose(found[name][:, n], norms, rtol=1e-5)
-    assert (found["h"][-1] > 0).all()
+    outputs, _ = model(pieces[:-1])
+    expected = nn.cross_entropy(outputs[-1], pieces[-1])
+    loss = last_loss(model, pieces)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    graph = draw.unrolled(loss, gradients=True).graph
+    assert [v.id for v in graph.vertices if v.label == "L"] == ["L"]
+    grads = {v.id: v.grad for v in graph.vertices}
+    assert all(grads[f"{state}({t})"] > 0 for state in "hc" for t in range(1, 6))
 
 
 def test_words_for_what_was_found(toured):

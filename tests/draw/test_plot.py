@@ -54,6 +54,26 @@ def test_gradient_flow_shows_every_state_with_a_line_of_its_own():
     assert list(lines(draw.gradient_flow(by_hand(6), ["o", "h"]))) == ["o", "h"]
 
 
+def test_gradient_flow_compares_runs():
+    runs = {"Elman": with_cell(nn.ElmanCell)(6), "LSTM": with_cell(nn.LSTMCell)(6)}
+    figure = draw.gradient_flow(runs)
+    for run, loss in runs.items():
+        alone = lines(draw.gradient_flow(loss))
+        assert {f"{name}, {run}": line for name, line in alone.items()}.items() <= lines(
+            figure
+        ).items()
+    look = {line.get_label(): line for line in figure.axes[0].lines}
+    assert list(look) == ["h, Elman", "h, LSTM", "c, LSTM"]
+    assert look["h, Elman"].get_color() == look["h, LSTM"].get_color()
+    assert look["h, Elman"].get_linestyle() != look["h, LSTM"].get_linestyle()
+
+
+def test_few_points_are_marked():
+    figure = draw.loss_curve({"a": [1.0], "b": [1.0] * 100})
+    few, many = figure.axes[0].lines
+    assert (few.get_marker(), many.get_marker()) == ("o", "None")
+
+
 def test_a_gradient_of_zero_is_a_gap():
     hs, _ = unroll(nn.ElmanCell(I, H, seed=0), data(4)[0], as_list=True)
     early = ops.sum(hs[1]) + ops.sum(hs[3] * 0.0)

@@ -2,8 +2,9 @@
 
     draw.loss_curve({"training": losses}, baselines={"trigram": 2.5}).savefig("loss.svg")
     draw.gradient_flow(loss, ["h", "c"]).savefig("flow.png")
+    draw.gradient_flow({"Elman": loss, "LSTM": other}).savefig("two.png")
 
-Both give a matplotlib Figure; no window is opened and no global state is touched.
+They give a matplotlib Figure; no window is opened and no global state is touched.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tinyseq.errors import DrawError
 
 # Lines differ in colour and in kind, for those who do not see the colour.
 _KINDS = ("-", "--", "-.", ":")
+_MARKED = 30  # of a curve of so few points, each is marked
 
 
 def loss_curve(
@@ -42,11 +44,13 @@ def loss_curve(
     figure, axes = _figure()
     for k, (name, values) in enumerate(losses.items()):
         pairs = values.items() if isinstance(values, Mapping) else enumerate(values, 1)
-        axes.plot(*zip(*pairs, strict=True), label=name, **_look(k))
+        marker = "o" if len(values) <= _MARKED else None
+        points = zip(*pairs, strict=True)
+        axes.plot(*points, label=name, marker=marker, markersize=3.5, **_look(k))
     for name, value in (baselines or {}).items():
         axes.axhline(value, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
         place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-        axes.annotate(name, (1, value), xytext=(-2, 2), ha="right", color=GREY, size=9, **place)
+        axes.annotate(name, (1, value), xytext=(4, 0), va="center", color=GREY, size=9, **place)
     axes.set(xlabel=x_label, ylabel=y_label)
     if len(losses) > 1:
         axes.legend(frameon=False)
@@ -60,7 +64,8 @@ def gradient_flow(outputs: Any, variables: Iterable[str] | None = None) -> Any:
     small for the numbers used) the line stops.
 
     Args:
-        outputs: the loss, a Tensor of one element. Its graph and every ``.grad`` stay as they are.
+        outputs: the loss, a Tensor of one element, or several by name to compare:
+            ``{"before": loss, "after": later_loss}``. Graphs and every ``.grad`` stay as they are.
         variables: which ones, by the names in the pictures; by default the states, those that a
             later step reads.
 
@@ -68,13 +73,18 @@ def gradient_flow(outputs: Any, variables: Iterable[str] | None = None) -> Any:
         DrawError: none of the variables has a gradient.
         GraphError: the graph was freed, or nothing was recorded.
     """
-    norms = flow(extract(outputs, gradients=True), variables)
+    runs = outputs if isinstance(outputs, Mapping) else {"": outputs}
+    chosen = None if variables is None else list(variables)
+    flows = {run: flow(extract(loss, gradients=True), chosen) for run, loss in runs.items()}
     figure, axes = _figure()
-    for k, (name, by_step) in enumerate(norms.items()):
-        axes.plot(list(by_step), [norm or nan for norm in by_step.values()], label=name, **_look(k))
+    for r, (run, norms) in enumerate(flows.items()):
+        for k, (name, by_step) in enumerate(norms.items()):
+            look = _look(k) if len(runs) == 1 else _look(k, r)
+            points = list(by_step), [norm or nan for norm in by_step.values()]
+            axes.plot(*points, label=f"{name}, {run}" if run else name, **look)
     axes.set(xlabel="step $t$", ylabel="norm of the gradient", yscale="log")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    if len(norms) > 1:
+    if len(axes.lines) > 1:
         axes.legend(frameon=False)
     return figure
 
@@ -88,9 +98,10 @@ def _figure() -> tuple[Any, Any]:
     return figure, axes
 
 
-def _look(k: int) -> dict[str, Any]:
+def _look(colour: int, kind: int | None = None) -> dict[str, Any]:
+    kind = colour if kind is None else kind
     return {
-        "color": STATE_LINES[k % len(STATE_LINES)],
-        "linestyle": _KINDS[k % len(_KINDS)],
+        "color": STATE_LINES[colour % len(STATE_LINES)],
+        "linestyle": _KINDS[kind % len(_KINDS)],
         "linewidth": 1.5,
     }

@@ -37,7 +37,7 @@ class Findings:
         bits: of the model, for a character of the held-out text.
         ngrams: what tables of counts need for the same.
         snippet: the characters of the pictures.
-        sequences: how many pieces of text the gradients were averaged over.
+        sequences: over how many pieces of text the gradients were taken.
         prompt, sample, temperature: what was written, and how.
         facts: a table of the rest.
         run_folder, commands: where the model is, and what to do with it.
