@@ -3,6 +3,9 @@
 Two programs can draw: the system's Graphviz (``dot``), if there is one, and graphviz-pure, which
 pip installs, which needs nothing else, and which draws no PDF. The environment variable
 TINYSEQ_GRAPHVIZ chooses: "system", "pure", or the path of a program like dot.
+
+The program is called directly, not through the graphviz package of PyPI, whose calls take no time
+limit: a drawing that hangs is to be stopped.
 """
 
 from __future__ import annotations
