@@ -84,7 +84,8 @@ def differences(found: Results, expected: Results, within: float | None = None) 
 
 
 def assert_same(found: Results, expected: Results, within: float | None = None) -> None:
-    assert not differences(found, expected, within)
+    wrong = differences(found, expected, within)
+    assert not wrong, "\n".join(wrong)
     assert all(np.isfinite(a).all() for a in expected.values())
 
 
