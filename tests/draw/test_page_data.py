@@ -38,7 +38,9 @@ def page():
 
 def test_the_page_is_small(page):
     assert len(page.encode()) - len(parts(page)[1]) < CODE
-    assert len(parts(page)[1]) < 40_000
+    levels = known(page)["levels"]
+    assert len(json.dumps(levels["variables"])) < 50_000
+    assert len(json.dumps(levels["ops"])) < 150_000
 
 
 def test_a_page_of_many_steps_has_a_template_for_edges_that_are_alike():

@@ -542,20 +542,44 @@ def test_the_policy_forbids_the_network_and_other_scripts(browser):
 # -- levels, notebooks, speed ---------------------------------------------------------------------
 
 
-def test_levels_of_detail(browser, tmp_path):
-    few, many = draw.unrolled(by_hand(3)).page, draw.unrolled(lstm(3)).page
-    levels = {"variables": few.levels["variables"], "more": many.levels["variables"]}
-    path = tmp_path / "levels.html"
-    path.write_text(Page(levels, few.start, "two levels").html, encoding="utf-8")
-    browser.open_file(path)
-    assert browser.find("#level-field").is_displayed()
-    assert browser.text("#level").split() == ["variables", "more"]
-    assert len(browser.places("unrolled")) == 15
-    browser.find("#level option[value=more]").click()
-    assert len(browser.places("unrolled")) == 18 and len(browser.places("circuit")) == 6
+def test_levels_of_detail(browser):
+    run = lstm(3)
+    browser.open(draw.unrolled(run))
+    assert browser.text("#level").split() == ["variables", "ops"]
+    for level in ("ops", "variables"):
+        browser.find(f"#level option[value={level}]").click()
+        for layer, picture in (
+            ("unrolled", draw.unrolled(run, detail=level)),
+            ("circuit", draw.circuit(run, detail=level)),
+        ):
+            assert browser.places(layer).keys() == {v.id for v in picture.graph.vertices}
     assert browser.complaints() == []
-    browser.open(draw.unrolled(by_hand(3)))
+
+
+def test_a_page_opens_at_the_level_of_its_picture(browser):
+    run = lstm(3)
+    picture = draw.circuit(run, detail="ops")
+    browser.open(picture)
+    places = browser.places("circuit")
+    for disc in picture.scene.discs:
+        assert places[disc.vertex.id] == pytest.approx((disc.x, -disc.y), abs=0.02)
+    frames = browser.fold()
+    assert frames[-1][1].keys() == {v.id for v in draw.unrolled(run, detail="ops").graph.vertices}
+    browser.press("0")
+    browser.hover(browser.node("map 1(2)"))
+    title, told = facts(browser)
+    assert title == "U_1 x + W_1 h(2)" and told["kind"] == "product with parameters"
+    assert browser.complaints() == []
+
+
+def test_one_level_needs_no_choice(browser, tmp_path):
+    page = draw.unrolled(by_hand(3)).page
+    path = tmp_path / "level.html"
+    level = {"variables": page.levels["variables"]}
+    path.write_text(Page(level, page.start, "one level").html, encoding="utf-8")
+    browser.open_file(path)
     assert not browser.find("#level-field").is_displayed()
+    assert len(browser.places("unrolled")) == 15
 
 
 def test_in_a_notebook_it_is_a_frame_of_its_own(browser, tmp_path):

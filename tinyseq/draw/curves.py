@@ -53,10 +53,13 @@ def at(curve: Sequence[Point], t: float) -> Point:
 
 
 def sampled(curve: Sequence[Point]) -> list[Point]:
-    """Points along a cubic, close enough that nothing of interest fits between two of them."""
-    a, b, c, d = curve
-    steps = max(8, int((dist(a, b) + dist(b, c) + dist(c, d)) / _SPACING))
-    return [at(curve, i / steps) for i in range(steps + 1)]
+    """Points along one or several cubics, so close that nothing of interest fits in between."""
+    points = [curve[0]]
+    for k in range(0, len(curve) - 1, 3):
+        a, b, c, d = piece = curve[k : k + 4]
+        steps = max(8, int((dist(a, b) + dist(b, c) + dist(c, d)) / _SPACING))
+        points += [at(piece, i / steps) for i in range(1, steps + 1)]
+    return points
 
 
 def part(curve: Curve, start: float, end: float) -> Curve:

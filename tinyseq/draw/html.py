@@ -12,24 +12,23 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
 from string import Template
-from typing import Any, NamedTuple
+from typing import Any
 
-from tinyseq.draw.circuit_layout import circuit_scene
-from tinyseq.draw.contract import contract
+from tinyseq.draw.columns import sortable
 from tinyseq.draw.extract import RunGraph
 from tinyseq.draw.fold import fold
-from tinyseq.draw.graph import Graph, Time
+from tinyseq.draw.graph import Time
+from tinyseq.draw.levels import LEVELS, Level
 from tinyseq.draw.page_data import Drawn, level_data
 from tinyseq.draw.page_records import Record
-from tinyseq.draw.scene import Scene
-from tinyseq.draw.unrolled_layout import unrolled_scene
+from tinyseq.draw.text import clean
 from tinyseq.errors import DrawError, FoldError
 
 SCRIPTS = (
@@ -47,6 +46,7 @@ SCRIPTS = (
 LARGEST_INLINE = 4_000_000  # characters of a page that is put into a notebook
 HEIGHT = 560  # of the page in a notebook
 MOST_NODES = 20_000  # that a page knows; of longer runs it has the first and the last steps
+MOST_OPERATIONS = 1000  # the same, where all operations are shown
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Story:
         unfolded: whether it opens unfolded.
         gradients: whether it opens with the gradients as colours.
         text: the data to write beside a variable, at every step.
+        detail: the level at which it opens.
     """
 
     run: RunGraph
@@ -68,6 +69,7 @@ class Story:
     unfolded: bool
     gradients: bool = False
     text: Mapping[str, Sequence[str]] | None = None
+    detail: str = "variables"
 
 
 @dataclass(frozen=True)
@@ -117,33 +119,26 @@ class Page:
         )
 
 
-class Level(NamedTuple):
-    """A level of detail: from a run or a circuit to a graph, and how the two are laid out."""
-
-    graph: Callable[..., Graph]
-    circuit: Callable[[Graph], Scene]
-    unrolled: Callable[[Graph], Scene]
-
-
-LEVELS = {"variables": Level(contract, circuit_scene, unrolled_scene)}
-
-
 def page_of(story: Story) -> Page:
     """The page of a run.
 
     Raises:
         DrawError: nothing carries a label.
     """
-    levels = {name: _level(story, level) for name, level in LEVELS.items()}
-    first = levels["variables"]
-    known = first["unrolled"]
-    labels = [part["label"] for part in (known["rows"] if known else first["circuit"]["nodes"])]
+    levels = {story.detail: _level(story, LEVELS[story.detail])}
+    for name in LEVELS.keys() - levels.keys():
+        try:
+            levels[name] = _level(story, LEVELS[name])
+        except DrawError:  # not all that can be drawn can be drawn at every level
+            continue
     start = {
-        "level": "variables",
+        "level": story.detail,
         "unfolded": story.unfolded,
         "gradient": story.gradients,
     }
-    return Page(levels, start, f"Recurrent graph of {', '.join(labels)}")
+    variables = {v.variable: None for v in story.run.vertices if v.variable is not None}
+    title = f"Recurrent graph of {', '.join(map(clean, variables))}"
+    return Page({name: levels[name] for name in LEVELS if name in levels}, start, title)
 
 
 def _level(story: Story, level: Level) -> Record:
@@ -154,9 +149,9 @@ def _level(story: Story, level: Level) -> Record:
     try:
         graph = level.graph(fold(story.run))
         circuit = graph, level.circuit(graph)
-    except FoldError as error:
+    except (FoldError, DrawError) as error:
         note = f"It cannot be folded: {error}"
-    graph = level.graph(story.run, _known_times(story.run), story.initial, True)
+    graph = level.graph(story.run, _known_times(story.run, level), story.initial, True)
     try:
         unrolled = graph, level.unrolled(graph)
     except DrawError as error:
@@ -167,13 +162,15 @@ def _level(story: Story, level: Level) -> Record:
     return data | {"note": note, "columns": _columns(story, data["unrolled"])}
 
 
-def _known_times(run: RunGraph) -> set[Time] | None:
+def _known_times(run: RunGraph, level: Level) -> set[Time] | None:
     """The times that fit into a page, half of them first and half of them last; None means all."""
-    times = [v.time for v in run.vertices if v.variable is not None and v.time is not None]
-    if len(times) <= MOST_NODES:
+    shown = [v for v in run.vertices if v.variable is not None or level.shows_all and v.parents]
+    times = [v.time for v in shown if v.time is not None]
+    most = MOST_OPERATIONS if level.shows_all else MOST_NODES
+    if len(times) <= most:
         return None
-    ordered = sorted(set(times), key=lambda time: time if isinstance(time, tuple) else (time,))
-    half = max(1, MOST_NODES * len(ordered) // len(times) // 2)
+    ordered = sorted(set(times), key=sortable)
+    half = max(1, most * len(ordered) // len(times) // 2)
     return {*ordered[:half], *ordered[-half:]}
 
 

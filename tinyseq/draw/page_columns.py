@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from tinyseq.draw.graph import Graph, Time, Vertex
+from tinyseq.draw.columns import sortable
+from tinyseq.draw.graph import Graph, Step, Time, Vertex
 from tinyseq.draw.page_records import Record, rounded
 from tinyseq.draw.scene import Disc, Scene
 from tinyseq.draw.style import DIAMETER
@@ -19,7 +20,6 @@ from tinyseq.draw.text import width
 from tinyseq.draw.unrolled_layout import STUB
 
 OUTSIDE = -1  # the column of what belongs to no step
-Step = tuple[int | None, Time]
 _WORDS = 13.0  # size of the words for what is left out
 
 
@@ -82,9 +82,9 @@ def columns_of(graph: Graph, scene: Scene) -> Columns:
     for step in sorted(middle, key=middle.__getitem__):
         standing[rounded(middle[step])].append(step)
     known = [(x, steps) for x, steps in standing.items()]
-    missing = sorted(set(graph.times) - {time for _, time in middle})
+    missing = sorted(set(graph.times) - {time for _, time in middle}, key=sortable)
     for time in missing:
-        before = [k for k, (_, steps) in enumerate(known) if steps[0][1] < time]
+        before = [k for k, (_, steps) in enumerate(known) if sortable(steps[0][1]) < sortable(time)]
         place = before[-1] + 1 if before else 0
         known.insert(place, (known[max(place - 1, 0)][0], [(None, time)]))
     number = {step: k for k, (_, steps) in enumerate(known) for step in steps}

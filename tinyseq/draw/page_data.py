@@ -35,6 +35,7 @@ from tinyseq.draw.unrolled_layout import STUB
 Drawn = tuple[Graph, Scene]
 Text = Mapping[str, Sequence[str]]
 SEEN = 3  # columns at each place in which room for numbers is looked for
+LONGEST = 60  # characters of a name in words
 MOST_ELEMENTS = 64  # of a value that is shown in full
 ALL_ELEMENTS = 100_000  # of all values together
 
@@ -61,7 +62,8 @@ def _circuit(graph: Graph, scene: Scene) -> Record:
     return {
         "nodes": [
             disc_record(disc)
-            | {"label": clean(disc.vertex.label), "x": rounded(disc.x), "y": rounded(-disc.y)}
+            | {"id": clean(disc.vertex.id), "label": clean(disc.vertex.label, LONGEST)}
+            | {"x": rounded(disc.x), "y": rounded(-disc.y)}
             for disc in scene.discs
         ],
         "wires": [
@@ -139,8 +141,11 @@ def _row(discs: Sequence[Disc], columns: Columns, room: int) -> Record:
     at = [columns.of(disc.vertex) for disc in discs]
     lefts = [0.0 if k == OUTSIDE else columns.places[k] for k in at]
     norms = [number_record(disc.vertex.grad) for disc in discs]
-    return disc_record(discs[0]) | {
+    return {
+        "id": clean(_row_of(usual)),
         "label": clean(usual.label),
+        "labels": shared(clean(disc.vertex.label, LONGEST) for disc in discs),
+        "looks": shared(disc_record(disc) for disc in discs),
         "kind": usual.kind,
         "kinds": shared(disc.vertex.kind for disc in discs),
         "scope": clean(usual.scope, 80) if usual.scope else "",
@@ -224,17 +229,22 @@ def _text_spots(graph: Graph, scene: Scene, text: Text) -> tuple[dict[str, list[
 
 
 def _number_spots(scene: Scene, columns: Columns) -> dict[str, list[float]]:
-    """Where a short number can stand beside the nodes of each variable, as some columns show."""
+    """Where a short number can stand beside the nodes that have a gradient."""
     part = _excerpt(scene, columns)
-    number = Name("0.0000", bold=False, size=9.0, italic=False)
-    words = {disc.vertex.id: number for disc in part.discs}
-    noted = annotated(part, words, "", "", ("above", "upper right", "lower right"))
     rows: dict[str, list[Disc]] = defaultdict(list)
     for disc in part.discs:
-        rows[disc.vertex.label].append(disc)
+        if disc.vertex.grad is not None:
+            rows[disc.vertex.label].append(disc)
+    if not rows:
+        return {}
+    number = Name("0.0000", bold=False, size=9.0, italic=False)
     ordered = [disc for discs in rows.values() for disc in discs]  # as their notes are
+    words = {disc.vertex.id: number for disc in ordered}
+    noted = annotated(part, words, "", "", ("above", "upper right", "lower right"))
     notes = noted.notes[len(part.notes) :]
-    return {disc.vertex.label: _away(disc, note) for disc, note in zip(ordered, notes, strict=True)}
+    return {
+        _row_of(disc.vertex): _away(disc, note) for disc, note in zip(ordered, notes, strict=True)
+    }
 
 
 def _excerpt(scene: Scene, columns: Columns) -> Scene:

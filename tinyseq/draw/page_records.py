@@ -24,6 +24,7 @@ def disc_record(disc: Disc) -> Record:
     """What a node looks like, wherever it stands."""
     return {
         "name": _name(replace(disc.name, superscript="")),
+        "timed": bool(disc.name.superscript),
         "w": rounded(disc.width),
         "h": rounded(disc.height),
         "line": disc.line,
@@ -59,6 +60,7 @@ def _name(name: Name) -> Record:
         "bold": name.bold,
         "italic": name.italic,
         "size": rounded(name.size),
+        "rest": [_name(part) for part in name.rest],
     }
 
 

@@ -32,6 +32,7 @@ from tinyseq.draw.overlay import (
 )
 from tinyseq.draw.scene import Scene
 from tinyseq.draw.strip import with_strip
+from tinyseq.draw.tree_layout import is_tree
 from tinyseq.errors import DrawError
 
 ALL_SHOWN = 12  # steps; of longer runs the first FIRST and the last LAST are shown
@@ -133,7 +134,7 @@ def circuit(outputs: Any, detail: str = "variables") -> Picture:
     run = extract(outputs)
     graph = level.graph(fold(run))
     scene = level.circuit(graph)
-    story = Story(run, _window(run, None), _shown_initial(run, None), unfolded=False)
+    story = Story(run, _window(run, None), _shown_initial(run, None), False, detail=detail)
     return Picture(graph, scene, story)
 
 
@@ -206,7 +207,7 @@ def unrolled(
     if gradients and len(graph.shown) < len(graph.times):
         norms = flow(run)
         scene = with_strip(scene, norms, [t for t in graph.shown if isinstance(t, int)])
-    return Picture(graph, scene, Story(run, times, states, True, gradients, text))
+    return Picture(graph, scene, Story(run, times, states, True, gradients, text, detail))
 
 
 def _check_size(run: RunGraph, times: Collection[Time] | None, detail: str, level: Level) -> None:
@@ -230,7 +231,7 @@ def _window(run: RunGraph, window: Any) -> Collection[Time] | None:
         {v.time for v in run.vertices if v.kind in ("variable", "input") and v.time is not None},
         key=lambda time: time if isinstance(time, tuple) else (time,),
     )
-    if window == "all":
+    if window == "all" or (window is None and is_tree(times)):
         return None
     if window is None:
         if len(times) <= ALL_SHOWN:

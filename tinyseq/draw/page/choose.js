@@ -9,13 +9,13 @@ function choose(groups) {
   for (const group of groups) group.classList.add("chosen");
   const [a, b] = groups.map((group) => stage.known.get(group).made.node);
   if (!a) tell("");
-  else if (!b) tell(`${a.id} is chosen. Choose a second node to see all paths between the two.`);
+  else if (!b) tell(`${a.title} is chosen. Choose a second node to see all paths between the two.`);
   else trace(a, b);
 }
 
 function trace(a, b) {
   const found = tracePaths(a, b) ?? tracePaths(b, a);
-  if (!found) return tell(`There is no path between ${a.id} and ${b.id}.`);
+  if (!found) return tell(`There is no path between ${a.title} and ${b.title}.`);
   const inCircuit = stage.graph?.includes(a);
   tell(inCircuit ? circuitSentence(found) : pathSentence(found));
   svg.classList.add("tracing");
@@ -47,8 +47,8 @@ function markKin(group) {
   for (const made of svg.querySelectorAll(".kin")) made.classList.remove("kin");
   const node = stage.known.get(group)?.made.node;
   if (!node) return;
-  for (const made of stage.circuit?.nodes ?? []) made.group.classList.toggle("kin", made.node.look === node.copyOf);
-  for (const made of stage.unrolled?.nodes.values() ?? []) made.group.classList.toggle("kin", !!node.look && made.node.copyOf === node.look);
+  for (const made of stage.circuit?.nodes ?? []) made.group.classList.toggle("kin", made.node.master === node.copyOf);
+  for (const made of stage.unrolled?.nodes.values() ?? []) made.group.classList.toggle("kin", !!node.master && made.node.copyOf === node.master);
 }
 
 function showFacts(target) {

@@ -93,7 +93,7 @@ function drawStrip(canvas, run, scale, ramp, columns) {
   paint.scale(dots, dots);
   paint.fillStyle = paint.strokeStyle = getComputedStyle(document.body).color;
   paint.font = `italic bold 12px ${SERIF}`;
-  bands.forEach((row, band) => paint.fillText(row.name.base + row.name.sub, 2, high * (band + 1) - 1, left - 4));
+  bands.forEach((row, band) => paint.fillText(row.label, 2, high * (band + 1) - 1, left - 4));
   const number = new Map(steps.map((k, i) => [k, i]));
   const at = (i) => left + (i / steps.length) * wide;
   for (const node of run.nodes) {

@@ -127,11 +127,11 @@ function drawCircuit(circuit, graph, parent) {
   }
   for (const { name, x, y } of circuit.notes) note(name, x, y, behind);
   const nodes = graph.map((node) => {
-    const { look } = node;
-    const made = drawNode(look, node.id, "", front);
-    made.group.setAttribute("transform", `translate(${look.x},${look.y})`);
-    setBox(made.rect, look.w, look.h, rounding(look));
-    return { node, home: look, ...made };
+    const { master } = node;
+    const made = drawNode(master, node.id, "", front);
+    made.group.setAttribute("transform", `translate(${master.x},${master.y})`);
+    setBox(made.rect, master.w, master.h, rounding(master));
+    return { node, home: master, ...made };
   });
   return { nodes, edges };
 }
@@ -145,14 +145,15 @@ function drawUnrolled(run, columns, parent, origin) {
   const behind = element("g", {}, parent), front = element("g", {}, parent);
   const nodes = new Map(), edges = [];
   for (const node of run.nodes.filter(isShown)) {
-    const made = drawNode(node.row, node.id, node.time, front);
+    const above = node.look.timed ? node.time : "";
+    const made = drawNode(node.look, node.id, above, front);
     made.group.classList.toggle("dashed", node.dashed);
-    if (node.copyOf) made.group.dataset.of = node.copyOf.label;
-    const home = { x: node.x + shift(node) + origin, y: node.y, w: node.w, h: node.h };
+    if (node.copyOf) made.group.dataset.of = node.copyOf.id;
+    const home = { x: node.x + shift(node) + origin, y: node.y, w: node.look.w, h: node.look.h };
     const fold = node.copyOf ?? home;
     // Folded, the name is set as in the circuit: without the time, and in the circuit's size.
-    const there = setting(node.row.name, node.time);
-    const start = setting(node.copyOf?.name ?? node.row.name, node.copyOf ? "" : node.time);
+    const there = setting(node.look.name, above);
+    const start = setting(node.copyOf?.name ?? node.look.name, node.copyOf ? "" : above);
     const grown = start.size / there.size;
     nodes.set(node, { node, ...made, home, fold, grown, aside: start.left - grown * there.left });
   }

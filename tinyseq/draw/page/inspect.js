@@ -5,6 +5,7 @@ const KINDS = {
   state: "state, read by a later step",
   initial: "state from before the first step",
   variable: "computed",
+  map: "product with parameters",
 };
 
 function brief(x) {
@@ -44,21 +45,21 @@ function nodeFacts(node) {
   if (row.gradients) {
     facts.push(["gradient", node.gradient === null ? "none" : `norm ${brief(node.gradient)}`]);
   }
-  return { title: node.id, facts, lines: value?.all ? tableLines(value.all, shape) : [] };
+  return { title: node.title, facts, lines: value?.all ? tableLines(value.all, shape) : [] };
 }
 
 /** Facts about a node of the circuit: what its copies have in common. */
-function circuitFacts({ id, copies }) {
+function circuitFacts({ title, copies }) {
   const facts = [], timed = copies.filter((n) => n.time && !n.dashed);
   if (copies.length) {
     const { row } = copies[0];
     facts.push(["kind", KINDS[row.kind] ?? row.kind], ["shape", shapeWords(entry(row.shape, 0))]);
     if (row.scope) facts.push(["module", row.scope]);
   }
-  if (timed.length) facts.push(["steps", `${timed.length}: ${timed[0].id} to ${timed[timed.length - 1].id}`]);
+  if (timed.length) facts.push(["steps", `${timed.length}: ${timed[0].title} to ${timed[timed.length - 1].title}`]);
   const norms = copies.map((n) => n.gradient).filter((g) => typeof g === "number").sort((a, b) => a - b);
   if (norms.length) facts.push(["gradient", `norms from ${brief(norms[0])} to ${brief(norms[norms.length - 1])}`]);
-  return { title: id, facts, lines: [] };
+  return { title, facts, lines: [] };
 }
 
 function edgeFacts(source, target, { letters, delay, detached }) {
@@ -68,7 +69,7 @@ function edgeFacts(source, target, { letters, delay, detached }) {
   } else if (Array.isArray(delay)) facts.push(["delay", `(${delay.join(", ")})`]);
   else if (delay === null) facts.push(["delay", "always from one particular step"]);
   if (detached) facts.push(["gradient", "cut off here"]);
-  return { title: `${source.id} → ${target.id}`, facts, lines: [] };
+  return { title: `${source.title} → ${target.title}`, facts, lines: [] };
 }
 
 const inWords = ({ title, facts }) => `${title}: ${facts.map(([name, words]) => `${name} ${words}`).join("; ")}`;

@@ -23,8 +23,8 @@ function expand(level) {
       const time = k === OUTSIDE ? "" : `(${unrolled.times[k].replace("-", "−")})`;
       const column = k === OUTSIDE ? 0 : unrolled.columns[k];
       const node = {
-        id: row.label + time, time, row, k, i, dashed: dashed.has(i),
-        x: column + entry(row.x, i), y: entry(row.y, i), w: row.w, h: row.h,
+        id: row.id + time, title: entry(row.labels, i) + time, time, row, k, i, dashed: dashed.has(i),
+        look: entry(row.looks, i), x: column + entry(row.x, i), y: entry(row.y, i),
         copyOf: circuit?.nodes[row.copyOf] ?? null, out: [], into: [],
         gradient: row.gradients?.[i] ?? null, value: row.values[i],
       };
@@ -47,8 +47,8 @@ function expand(level) {
 
 /** The circuit as a graph of nodes and edges, each node with its copies in the run. */
 function circuitGraph(circuit, run) {
-  const nodes = circuit.nodes.map((look) => ({
-    id: look.label, look, out: [], into: [], copies: (run?.nodes ?? []).filter((n) => n.copyOf === look),
+  const nodes = circuit.nodes.map((master) => ({
+    id: master.id, title: master.label, master, out: [], into: [], copies: (run?.nodes ?? []).filter((n) => n.copyOf === master),
   }));
   for (const { s, t, delay } of circuit.edges) {
     const edge = { source: nodes[s], target: nodes[t], delay };

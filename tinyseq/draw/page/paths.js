@@ -77,12 +77,12 @@ function countWords(count) {
 function pathSentence(trace) {
   const { shortest: least, longest, counts } = pathLengths(trace);
   const span = least === longest ? `of length ${least}` : `of lengths ${least} to ${longest}`;
-  if (!counts) return `${trace.from.id} → ${trace.to.id}: paths ${span}`;
+  if (!counts) return `${trace.from.title} → ${trace.to.title}: paths ${span}`;
   const total = counts.reduce((sum, [, count]) => sum + count, 0);
   const list = counts.length > 1 && counts.length <= 8
     ? ` (${counts.map(([length, count]) => `${countWords(count)} of length ${length}`).join(", ")})`
     : "";
-  return `${trace.from.id} → ${trace.to.id}: ${countWords(total)} path${total === 1 ? "" : "s"} ${span}${list}`;
+  return `${trace.from.title} → ${trace.to.title}: ${countWords(total)} path${total === 1 ? "" : "s"} ${span}${list}`;
 }
 
 /** The paths of the circuit, which may go round in loops. */
@@ -91,5 +91,5 @@ function circuitSentence(trace) {
   const delay = way.reduce((sum, edge) => sum + (typeof edge.delay === "number" ? Math.abs(edge.delay) : 0), 0);
   const loops = [...trace.edges].some((e) => reached(e.target, (n) => n.out, (o) => o.target).has(e.source));
   const rest = loops ? "; longer ones go round the loops" : "";
-  return `${trace.from.id} → ${trace.to.id}: the shortest path has ${many(way.length, "edge")} and ${many(delay, "step")} of delay${rest}`;
+  return `${trace.from.title} → ${trace.to.title}: the shortest path has ${many(way.length, "edge")} and ${many(delay, "step")} of delay${rest}`;
 }

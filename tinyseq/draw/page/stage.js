@@ -63,7 +63,7 @@ function drawSteps() {
     const { steps, rows, stub } = run.unrolled;
     stage.first = Math.max(0, Math.min(stage.first, steps.length - stage.count));
     const columns = stage.columns ?? chosenColumns(run, stage.count, stage.first);
-    const reach = Math.max(...rows.map((row) => row.w / 2)) + stub;
+    const reach = Math.max(...rows.map((row) => entry(row.looks, 0).w / 2)) + stub;
     const origin = stage.circuit ? circuitRight() + 2 * ARROW_GAP + ARROW_LENGTH + reach : 0;
     stage.unrolled = drawUnrolled(run, columns, layers.unrolled, origin);
     drawData(stage.unrolled);
