@@ -52,12 +52,17 @@ def trace(
             does not return (y, state); says in which line, or in which operation.
         Exception: what the step raises uncompiled as well.
     """
+    with np.errstate(all="ignore"):  # the numbers of a trace are of no interest
+        return _traced_twice(step, x, state, parameters)
+
+
+def _traced_twice(step: Any, x: Any, state: Any, parameters: Sequence[Tensor]) -> Program:
+    """The trace, if a second one on other values is the same."""
     program = _attempt(step, x, state, parameters)
     other, copies = other_step(step, parameters)
     before = remembered(other)
     try:
-        with np.errstate(all="ignore"):
-            again = _attempt(other, other_values(x), other_values(state), copies)
+        again = _attempt(other, other_values(x), other_values(state), copies)
     except Exception as error:
         if isinstance(error, CompileError):
             raise
