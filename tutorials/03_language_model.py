@@ -252,6 +252,7 @@ assert mixture < min(by_count.mean(), by_lstm.mean())
 # before that it had become too small to teach anything: [02_unfolding.py](02_unfolding.py) shows
 # why.
 #
-# Next: `tinyseq tour` does all of this in one command and leaves a page to look at;
-# `tinyseq train --text FILE` trains on a text of your own. The other tutorials are listed in
-# [README.md](README.md).
+# `tinyseq tour` does all of this in one command and leaves a page to look at;
+# `tinyseq train --text FILE` trains on a text of your own.
+#
+# Next: [04_reading_graphs.py](04_reading_graphs.py), what the pictures tell about a network.
