@@ -29,13 +29,13 @@ class Columns:
 
     Attributes:
         number: of the column in which each step stands.
-        times: of the columns' steps.
+        times: of the columns' steps, and how they are written beside a name.
         places: the middle of each.
         steps: the columns that are steps of the run.
     """
 
     number: dict[Step, int]
-    times: list[Time]
+    times: list[tuple[Time, str]]
     places: list[float]
     steps: list[int]
 
@@ -54,7 +54,8 @@ class Columns:
         distance = median(steps) if steps else 0.0
         words = width("···  more steps ···", _WORDS)
         return {
-            "times": [str(time) for time in self.times],
+            "times": [str(time) for time, _ in self.times],
+            "above": [written for _, written in self.times],
             "steps": self.steps,
             "columns": [rounded(x) for x in self.places],
             "gap": {
@@ -88,11 +89,14 @@ def columns_of(graph: Graph, scene: Scene) -> Columns:
         place = before[-1] + 1 if before else 0
         known.insert(place, (known[max(place - 1, 0)][0], [(None, time)]))
     number = {step: k for k, (_, steps) in enumerate(known) for step in steps}
+    written = {
+        disc.vertex.time: disc.name.superscript for disc in scene.discs if disc.name.superscript
+    }
     shown = [k for k, (_, steps) in enumerate(known) if real.intersection(steps)]
     hidden = [number[None, time] for time in missing]
     return Columns(
         number,
-        [steps[0][1] for _, steps in known],
+        [(steps[0][1], written.get(steps[0][1], "")) for _, steps in known],
         [x for x, _ in known],
         sorted(shown + hidden),
     )

@@ -145,7 +145,7 @@ function drawUnrolled(run, columns, parent, origin) {
   const behind = element("g", {}, parent), front = element("g", {}, parent);
   const nodes = new Map(), edges = [];
   for (const node of run.nodes.filter(isShown)) {
-    const above = node.look.timed ? node.time : "";
+    const above = node.look.timed ? node.above : "";
     const made = drawNode(node.look, node.id, above, front);
     made.group.classList.toggle("dashed", node.dashed);
     if (node.copyOf) made.group.dataset.of = node.copyOf.id;

@@ -20,11 +20,11 @@ function expand(level) {
     const dashed = new Set(row.dashed);
     let i = 0;
     for (const k of numbers(row.at)) {
-      const time = k === OUTSIDE ? "" : `(${unrolled.times[k].replace("-", "−")})`;
+      const time = k === OUTSIDE ? "" : `(${unrolled.times[k]})`;
       const column = k === OUTSIDE ? 0 : unrolled.columns[k];
       const node = {
         id: row.id + time, title: entry(row.labels, i) + time, time, row, k, i, dashed: dashed.has(i),
-        look: entry(row.looks, i), x: column + entry(row.x, i), y: entry(row.y, i),
+        look: entry(row.looks, i), above: unrolled.above[k] ?? "", x: column + entry(row.x, i), y: entry(row.y, i),
         copyOf: circuit?.nodes[row.copyOf] ?? null, out: [], into: [],
         gradient: row.gradients?.[i] ?? null, value: row.values[i],
       };
