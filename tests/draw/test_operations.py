@@ -17,6 +17,7 @@ from tinyseq.draw.operations import operations
 from tinyseq.draw.operations_layout import operations_circuit, operations_unrolled
 from tinyseq.errors import DrawError
 from tinyseq.recurrence import unroll
+from visualizations.scripts import picture
 
 
 def what(vertex):
@@ -85,6 +86,10 @@ def states_of(cell_class, steps=4):
 def test_is_the_circuit_of_the_paper(name):
     graph = operations(fold(extract(states_of(getattr(nn, name)))))
     assert same(as_networkx(graph), book(WRITTEN[name]))
+
+
+def test_figure_16_is_that_of_the_book():
+    assert same(as_networkx(picture("fig_10_16_lstm.svg").graph), book(FIG_16))
 
 
 def test_the_comparison_sees_what_differs():

@@ -24,6 +24,12 @@ def classes(run: RunGraph) -> list[int]:
     Raises:
         FoldError: no recurrence has two steps, or the steps have different operations.
     """
+    for loop in run.loops:
+        if len({len(time) for time in loop.times if isinstance(time, tuple)}) > 1:
+            raise FoldError(
+                "a recurrence over a tree has no circuit: its leaves and its other nodes compute "
+                "in different ways. draw.unrolled draws the tree."
+            )
     steps = _regular_steps(run)
     if max(Counter(loop for loop, _ in steps).values(), default=0) < 2:
         raise FoldError(

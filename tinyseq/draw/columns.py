@@ -25,10 +25,17 @@ def columns(run: RunGraph, initial: Collection[int] = ()) -> Columns:
         initial: the ids of the initial states that are shown, whose steps have columns too.
     """
     stage = _stages(run)
+    trees = {
+        loop.number
+        for loop in run.loops
+        if len({len(time) for time in loop.times if isinstance(time, tuple)}) > 1
+    }
     found: dict[Any, dict[Step, None]] = defaultdict(dict)
     for v in run.vertices:
         if v.time is not None and (v.kind != "initial" or v.id in initial):
-            found[stage.get(v.loop, 0), sortable(v.time)][v.loop, v.time] = None
+            # The nodes of a tree stand together if they are equally far from the root.
+            key = (-len(v.time),) if v.loop in trees else sortable(v.time)  # type: ignore[arg-type]
+            found[stage.get(v.loop, 0), key][v.loop, v.time] = None
     return tuple(tuple(found[key]) for key in sorted(found))
 
 

@@ -17,6 +17,7 @@ from tinyseq.draw.extract import RunGraph, RunVertex
 from tinyseq.draw.fold import Circuit, CircuitVertex, minus
 from tinyseq.draw.graph import Edge, Graph, Time, Vertex
 from tinyseq.draw.paths import Argument, Paths
+from tinyseq.draw.text import time_text
 from tinyseq.errors import DrawError
 
 
@@ -132,7 +133,7 @@ class Edges:
 def name_of(v: Any) -> str:
     """What a variable is called at its time: ``h(2)``."""
     time = getattr(v, "time", None)
-    return v.variable if time is None else f"{v.variable}({time})"
+    return v.variable if time is None else f"{v.variable}({time_text(time)})"
 
 
 def record(

@@ -146,11 +146,18 @@ def _reads(v: RunVertex, run: RunGraph, number: Sequence[int]) -> tuple[Input | 
 
 
 def minus(later: Time, earlier: Time) -> Time:
-    """The difference of two times, by components if they have several."""
+    """The difference of two times, by components if they have several.
+
+    In a tree, where the time of a node is the way to it from the root, it is the way from a node
+    down to what it reads: (2,) for its second child.
+    """
     if isinstance(later, int) and isinstance(earlier, int):
         return later - earlier
     if isinstance(later, tuple) and isinstance(earlier, tuple) and len(later) == len(earlier):
-        return tuple(a - b for a, b in zip(later, earlier, strict=True))
+        return tuple(a - b for a, b in zip(later, earlier, strict=True)) if later != earlier else 0
+    if isinstance(later, tuple) and isinstance(earlier, tuple):
+        if earlier[: len(later)] == later:
+            return earlier[len(later) :]
     raise FoldError(f"step {later!r} reads step {earlier!r}: these times have no difference")
 
 

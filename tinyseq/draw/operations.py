@@ -20,6 +20,7 @@ from tinyseq.draw.extract import RunGraph
 from tinyseq.draw.fold import Circuit, minus
 from tinyseq.draw.graph import Edge, Graph, Time, Vertex
 from tinyseq.draw.paths import AnyVertex, Argument, Delay, Paths, plus
+from tinyseq.draw.text import time_text
 
 _SILENT = frozenset(
     "identity reshape permute broadcast_to astype stack concatenate split unbind pick slice "
@@ -265,7 +266,7 @@ class _Operations:
             return name_of(v)
         outside = "" if v.loop is not None else " outside"
         time = getattr(v, "time", None)
-        step = "" if time is None else f"({time})"
+        step = "" if time is None else f"({time_text(time)})"
         return f"{self._kind(v)} {self.numbers[k]}{outside}{step}"
 
     def _look(self, v: AnyVertex) -> tuple[str, str]:

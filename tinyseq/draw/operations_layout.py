@@ -28,6 +28,7 @@ from tinyseq.draw.style import (
     tinted,
 )
 from tinyseq.draw.text import MINUS, Name, formula
+from tinyseq.draw.tree_layout import is_tree
 
 LANE = 16.0  # from one returning wire to the next
 CORNER = 10.0
@@ -82,7 +83,8 @@ def operations_scene(graph: Graph, circuit: bool) -> Scene:
         _together(layer, links, {v.id: v.loop for v in graph.vertices})
     boxes = {key: Box(*sized[key], layer[key]) for key in sized}
     alike = {v.id: (v.id.rpartition("(")[0] or v.id, v.loop) for v in graph.vertices}
-    placed = layered(boxes, ways, None if circuit else {**alike, **{g: g for g in gaps}}, starts)
+    regular = not circuit and not is_tree(graph.times)
+    placed = layered(boxes, ways, {**alike, **{g: g for g in gaps}} if regular else None, starts)
     at = placed.places
     discs = {id: replace(disc, x=at[id][0], y=at[id][1]) for id, disc in discs.items()}
     squares = {key: Square(*at[key]) for key in squares}

@@ -61,7 +61,8 @@ def places(scopes: Iterable[Scope | None]) -> tuple[dict[Scope | None, Place], t
             path = (*above.path, scope.label)
             found[scope] = Place(above.loop, above.time, path, offset, scope.start)
             continue
-        time = scope.index if above.time is None else (*_tuple(above.time), *_tuple(scope.index))
+        time = _time(scope.index)
+        time = time if above.time is None else (*_tuple(above.time), *_tuple(time))
         which, again = run[scope]
         # What ran inside an outer recurrence is one recurrence, over all the outer steps.
         inside = scope.parent if above.loop is None else (above.loop, above.offset)
@@ -107,6 +108,11 @@ def _starts(steps: Sequence[Scope], k: int) -> bool:
     a, b, c = (step.index for step in steps[k : k + 3])
     in_line = isinstance(a, int) and isinstance(c, int) and b - a == c - b
     return in_line and after - here < min(here - before, then - after)
+
+
+def _time(index: Any) -> Time:
+    """A number, or the tuple of numbers that tells a position: in a grid, in a tree."""
+    return tuple(index) if isinstance(index, Iterable) and not isinstance(index, str) else index
 
 
 def _tuple(time: Time) -> tuple[int, ...]:

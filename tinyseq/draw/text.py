@@ -61,8 +61,13 @@ class Name:
 def name(text: str, time: object = None, bold: bool = True, size: float = 15.0) -> Name:
     """Set a name: trailing digits, or what follows an underscore, become a subscript."""
     base, subscript = _parts(text)
-    superscript = "" if time is None else f"({time})".replace("-", MINUS)
+    superscript = "" if time is None else f"({time_text(time)})".replace("-", MINUS)
     return Name(base, subscript, superscript, bold, size)
+
+
+def time_text(time: object) -> str:
+    """A time in words: ``3``, or ``2,1`` for a step inside a step."""
+    return ",".join(map(str, time)) if isinstance(time, tuple) else str(time)
 
 
 def formula(text: str, bold: bool = True, size: float = 13.0) -> Name:

@@ -19,6 +19,7 @@ from tinyseq.draw.rows import rows
 from tinyseq.draw.scene import Disc, Note, Scene, Wire
 from tinyseq.draw.style import COLUMN, DIAMETER, GREY, ROW, colours, inked, names, sizes, tinted
 from tinyseq.draw.text import Name, width
+from tinyseq.draw.tree_layout import is_tree, tree_scene
 from tinyseq.errors import DrawError
 
 BETWEEN = 30.0  # more room between recurrences of which one follows the other
@@ -28,9 +29,13 @@ STUB = 28.0  # how much is drawn of an edge that leads into a gap
 def unrolled_scene(graph: Graph) -> Scene:
     """Place an unrolled graph: columns in the order of time, rows in the order of computation.
 
+    A recurrence over a tree is laid out as a tree.
+
     Raises:
         DrawError: steps whose time is not a number.
     """
+    if is_tree(graph.times):
+        return tree_scene(graph)
     odd = next((time for time in graph.times if not isinstance(time, int)), None)
     if odd is not None:
         raise DrawError(
