@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import log10
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,7 +39,8 @@ class Ways(NamedTuple):
     edges: frozenset[tuple[str, str]]
 
     def __str__(self) -> str:
-        many = f"{self.count:,}" if self.count < 10**7 else f"{self.count:.1e}"
+        magnitude = int((self.count.bit_length() - 1) * log10(2))
+        many = f"{self.count:,}" if magnitude < 7 else f"more than 1e{magnitude}"
         if len(self.lengths) > _LISTED:
             lengths = f"{self.lengths[0]} to {self.lengths[-1]}"
         else:

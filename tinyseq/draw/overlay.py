@@ -70,12 +70,14 @@ def given_numbers(graph: Graph, numbers: Mapping[str, float | Sequence[float]]) 
         array = np.asarray(to_numpy(given), float)
         if array.ndim == 0 and (name in ids or name in hidden):
             found[name] = float(array)
-        elif array.ndim == 1:
+        elif array.ndim == 1 and graph.times:
             found |= {v.id: float(n) for v, n in _by_step(graph, name, array, "numbers")}
         else:
+            some = ", ".join(v.id for v in graph.vertices[:5])
+            lists = ", or a list with one for each step for a variable" if graph.times else ""
             raise DrawError(
-                f"numbers for {name!r} of shape {array.shape}: give one number for a vertex like "
-                f"{graph.vertices[0].id!r}, or a list of one for each step for a variable"
+                f"numbers for {name!r} of shape {array.shape}: give one number for a vertex "
+                f"({some} ...){lists}"
             )
     odd = next((name for name, number in found.items() if not np.isfinite(number)), None)
     if odd is not None:

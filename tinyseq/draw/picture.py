@@ -115,25 +115,35 @@ class Picture:
         )
 
 
-def circuit(outputs: Any, detail: str = "variables") -> Picture:
+def circuit(
+    outputs: Any,
+    detail: str = "variables",
+    numbers: Mapping[str, float] | None = None,
+    legend: str = "number",
+) -> Picture:
     """Draw the recurrent graph of a run: every variable once, with delays as black squares.
 
     Read off from what ran: the steps of the run are folded into one (book, section 10.1).
 
     Args:
         outputs: what the run computed: its loss or its outputs, with at least two steps behind it.
-        detail: "variables": what carries a label, with the parameters on the edges; "ops": every
-            operation, as in the book's figure 10.16.
+        detail: "variables": what carries a label, with the parameters on the edges; "modules": also
+            a box for every module; "ops": every operation, as in the book's figure 10.16.
+        depth: how deep the boxes of modules are opened; 0 shows the outermost ones closed, None
+            opens all that have modules inside.
+        numbers: numbers to show as colours, by the id of a vertex: ``{"h": 0.7}``.
+        legend: what the numbers are.
 
     Raises:
         FoldError: the steps of the run differ; the message shows the first difference.
         GraphError: nothing was recorded.
-        DrawError: nothing carries a label.
+        DrawError: nothing carries a label; a number for a vertex that is not there.
     """
-    level = level_of(detail)
+    level = level_of(detail, depth)
     run = extract(outputs)
     graph = level.graph(fold(run))
     scene = level.circuit(graph)
+    scene = with_numbers(scene, given_numbers(graph, numbers), legend) if numbers else scene
     story = Story(run, _window(run, None), _shown_initial(run, None), False, detail=detail)
     return Picture(graph, scene, story)
 
@@ -150,12 +160,13 @@ def unrolled(
     legend: str = "number",
     widths: Widths | None = None,
     highlight: tuple[str, str] | None = None,
+    depth: int | None = None,
 ) -> Picture:
     """Draw the unrolled graph of a run: a column for every step, a row for every variable.
 
     Args:
         outputs: what the run computed: its loss or its outputs.
-        detail: "variables" or "ops", as for a circuit.
+        detail, depth: as for a circuit.
         window: which steps to show: "all"; a pair of numbers, so many first and so many last ones;
             or the times themselves, as a range, list or set. By default all of up to 12 steps, of
             more the first 3 and the last 2.
@@ -186,7 +197,7 @@ def unrolled(
         raise DrawError(f'values is a bool, "text" or "colour", not {values!r}')
     if gradients + bool(numbers) + (values == "colour") > 1:
         raise DrawError('show one thing as colour: gradients, numbers, or values="colour"')
-    level = level_of(detail)
+    level = level_of(detail, depth)
     run = extract(outputs, gradients)
     times = _window(run, window)
     _check_size(run, times, detail, level)

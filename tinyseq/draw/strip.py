@@ -15,7 +15,9 @@ from tinyseq.draw.text import MINUS, Name
 
 HEIGHT = 74.0
 _BELOW = 34.0  # from the picture to the strip
-_MOST = 300  # of longer runs, the smallest and the largest norm of as many pieces are drawn
+# Of longer runs, the smallest and the largest norm of as many pieces are drawn. (Graphviz takes no
+# curve whose points need more than 16384 characters.)
+_MOST = 150
 _NOTHING = Edge("", "")  # a curve of the strip is no edge of the graph
 
 
