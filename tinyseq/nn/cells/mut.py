@@ -54,7 +54,7 @@ class _MUTCell(Cell):
 
 
 class MUT1Cell(_MUTCell):
-    """MUT1 (Jozefowicz et al. 2015, section 3).
+    """MUT1 (Jozefowicz et al. 2015).
 
         r = sigmoid(U_r x + W_r h + b_r)        z = sigmoid(U_z x + b_z)
         n = tanh(W_n (r * h) + tanh(u) + b_n)   h' = z * n + (1 - z) * h
@@ -101,7 +101,7 @@ class MUT1Cell(_MUTCell):
 
 
 class MUT2Cell(_MUTCell):
-    """MUT2 (Jozefowicz et al. 2015, section 3).
+    """MUT2 (Jozefowicz et al. 2015).
 
         r = sigmoid(u + W_r h + b_r)            z = sigmoid(U_z x + W_z h + b_z)
         n = tanh(W_n (r * h) + U_n x + b_n)     h' = z * n + (1 - z) * h
@@ -148,7 +148,7 @@ class MUT2Cell(_MUTCell):
 
 
 class MUT3Cell(_MUTCell):
-    """MUT3 (Jozefowicz et al. 2015, section 3).
+    """MUT3 (Jozefowicz et al. 2015).
 
         r = sigmoid(U_r x + W_r h + b_r)        z = sigmoid(U_z x + W_z tanh(h) + b_z)
         n = tanh(W_n (r * h) + U_n x + b_n)     h' = z * n + (1 - z) * h

@@ -21,7 +21,7 @@ class SCRNState(NamedTuple):
 
 
 class SCRNCell(Cell):
-    """The structurally constrained recurrent network (Mikolov et al. 2015, section 3).
+    """The structurally constrained recurrent network (Mikolov et al. 2015).
 
         s' = (1 - alpha) B x + alpha s
         h' = sigmoid(P s' + A x + R h)

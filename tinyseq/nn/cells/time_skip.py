@@ -29,7 +29,7 @@ class TimeSkipCell(Cell):
 
     ``delays=(1, d)`` adds the skip connection to the usual one (Lin et al. 1996), ``delays=(d,)``
     has it in place of the usual one (book, section 10.9.3). Gradients along the skips vanish by
-    tau / d factors in place of tau. ``delays=(1,)`` is the Elman cell.
+    tau / d factors in place of tau (they may still explode). ``delays=(1,)`` is the Elman cell.
 
     Shapes: x (N, I), every h (N, H); returns (h', TimeSkipState(h', past)): the state holds the
     last max(delays) values of h.
