@@ -222,6 +222,8 @@ class _Writer(Sums):
                 continue
             if self.is_long(value, "loop", True) or value.shape != seed.shape:
                 continue
+            if any(seed is handed_on for handed_on in self.program.state_grads):
+                continue  # as it is, to another state, after this value would have been written
             late = [
                 u for u in self.uses.get(id(seed), []) if turn.get(id(u), -1) >= turn[id(value)]
             ]
@@ -230,17 +232,17 @@ class _Writer(Sums):
 
     def carry(self, carried: list[str]) -> None:
         """At the end of a step: what the step before is to receive."""
-        values = self.program.state_grads
-        held = []
-        for name, value in zip(carried, values, strict=True):
+        moves = []
+        for name, value in zip(carried, self.program.state_grads, strict=True):
             if value is None:
-                self.write(f"{name}[...] = 0")
-            elif value.kind == "seed_state" and self.slots[id(value)].array != name:
-                # one state's cotangent becomes another's: not before all are read
-                held.append((name, f"{self.ref(value, 'step')}.copy()"))
-            elif value.kind != "seed_state" and self.slots[id(value)].array != name:
-                held.append((name, self.ref(value, "step")))
-        for name, text in held:
+                moves.append((name, "0"))
+            elif self.slots[id(value)].array != name:
+                moves.append((name, self.ref(value, "step")))
+        for k, (name, text) in enumerate(moves):
+            if text in carried:  # one state's cotangent becomes another's: all are read first
+                moves[k] = (name, self.name("moved"))
+                self.write(f"{moves[k][1]} = {text}.copy()")
+        for name, text in moves:
             self.write(f"{name}[...] = {text}")
         if carried:
             self.write("if not t % 8:  # what vanishes ends as denormal numbers, which are slow")
