@@ -15,6 +15,7 @@ from typing import Any
 # The index of a step: an integer, or a tuple where recurrences are nested or run over a grid.
 Time = int | tuple[int, ...]
 Step = tuple[int | None, Time]  # of a recurrence, by its number
+OPERATIONS = frozenset({"map", "function", "arithmetic", "operation", "module"})  # kinds
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from html import escape, unescape
 from pathlib import Path
 
-from tinyseq.draw.scene import Disc, Note, Point, Scene, Square, Wire
+from tinyseq.draw.scene import Disc, Frame, Note, Point, Scene, Square, Wire
 from tinyseq.draw.text import clean, rich
 from tinyseq.errors import DrawError
 
@@ -42,6 +42,8 @@ def dot_source(scene: Scene) -> str:
         '  edge [arrowhead=none, arrowsize=0.75, fontname="Times"];',
     ]
     ids = _ids(scene)
+    for k, frame in enumerate(scene.frames):
+        lines += [_frame(f"f{k}", frame), _note(f"ft{k}", frame.title)]
     lines += [_disc(ids[disc.vertex.id], disc) for disc in scene.discs]
     lines += [_square(ids[square], square) for square in scene.squares]
     for k, wire in enumerate(scene.wires):
@@ -89,6 +91,15 @@ def _note(id: str, note: Note) -> str:
         f'  {id} [id="{id}", {look}{fill}, {_position((note.x, note.y))}, '
         f'{_size(note.text.width + 2, note.text.size)}, fontname="{note.font}", '
         f"label={rich(note.text, note.ink)}];"
+    )
+
+
+def _frame(id: str, frame: Frame) -> str:
+    middle = ((frame.left + frame.right) / 2, (frame.lower + frame.upper) / 2)
+    return (
+        f'  {id} [id="{id}", shape=box, style=rounded, {_position(middle)}, '
+        f"{_size(frame.right - frame.left, frame.upper - frame.lower)}, "
+        f'color="{frame.line}", label=""];'
     )
 
 

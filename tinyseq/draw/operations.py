@@ -58,6 +58,7 @@ def operations(
     times: Collection[Time] | None = None,
     initial: Collection[int] = (),
     values: bool = False,
+    across: bool = True,
 ) -> Graph:
     """The graph of the operations and variables of a run or of a circuit.
 
@@ -69,8 +70,9 @@ def operations(
         times: the steps of a run to show; None means all. A circuit shows all it has.
         initial: the ids of the initial states of a run to show.
         values: give the variables of a run their values, the raw arrays.
+        across: whether products of different modules that are added make one map.
     """
-    return _Operations(graph, times, initial, values).graph()
+    return _Operations(graph, times, initial, values, across).graph()
 
 
 class _Operations:
@@ -80,7 +82,9 @@ class _Operations:
         times: Collection[Time] | None,
         initial: Collection[int],
         values: bool,
+        across: bool,
     ) -> None:
+        self.across = across
         self.source = graph
         self.vertices: Sequence[AnyVertex] = graph.vertices
         self.arguments: Callable[[Any], list[Argument]] = arguments_of(graph)
@@ -125,6 +129,8 @@ class _Operations:
             self.pieces[base] += 1
             number = self.pieces[base] if self.read[base] > 1 else None
             return tuple(t._replace(piece=t.piece or number) for t in self._base(base))
+        if not self.across and any(self.vertices[a.source].place != v.place for a in given):
+            return ()
         alone = all(self.read[a.source] == 1 and self.terms[a.source] for a in given)
         if alone and (v.op == "add" or (v.op in _SILENT and len(given) == 1)):
             self.absorbed.update(a.source for a in given)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from tinyseq.draw.columns import shown_columns
 from tinyseq.draw.curves import ARROW, Curve, headed, straight
+from tinyseq.draw.frames import frames_of
 from tinyseq.draw.graph import Edge, Graph, Step
 from tinyseq.draw.layers import GAP, Box, Placed, layered
 from tinyseq.draw.scene import Disc, Note, Point, Scene, Square, Wire
@@ -92,14 +93,16 @@ def operations_scene(graph: Graph, circuit: bool) -> Scene:
     ends: dict[Any, End] = {**discs, **squares, **dict(zip(gaps, notes, strict=True))}
     colour = colours(graph)
     wires = _returns(squares, discs, placed, layer) + _wires(links, forward, ends, placed, layer)
+    shown = tuple(tinted(disc, colour) for disc in discs.values())
     return Scene(
-        tuple(tinted(disc, colour) for disc in discs.values()),
+        shown,
         tuple(inked(wire, discs, colour) for wire in wires),
         tuple(squares.values()),
         (
             *(_number(square, key[1]) for key, square in squares.items() if key[1] != 1),
             *notes,
         ),
+        frames_of(shown),
     )
 
 
@@ -345,7 +348,7 @@ def _returns(
             1 if edge[1] - disc.y + edge[1] - square.y <= disc.y + square.y - 2 * edge[-1] else -1
         )
         lane = edge[side] + side * LANE
-        beside = sum(other[0] == first and other[2] == side for other in lanes)
+        beside = sum(other[0] == first for other in lanes)
         risers = sum(other[1] == last for other in lanes)
         lanes.append((first, last, side, lane))
         right = placed.columns[last][1] + GAP * (risers + 1) / 4

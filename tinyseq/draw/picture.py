@@ -120,6 +120,7 @@ def circuit(
     detail: str = "variables",
     numbers: Mapping[str, float] | None = None,
     legend: str = "number",
+    depth: int | None = None,
 ) -> Picture:
     """Draw the recurrent graph of a run: every variable once, with delays as black squares.
 

@@ -85,6 +85,18 @@ class Wire:
 
 
 @dataclass(frozen=True)
+class Frame:
+    """A rectangle around what belongs together: its left, lower, right and upper end, its title."""
+
+    left: float
+    lower: float
+    right: float
+    upper: float
+    title: Note
+    line: str = "#9a9a9a"
+
+
+@dataclass(frozen=True)
 class Scene:
     """A picture before it is drawn; later entries of a kind lie above earlier ones."""
 
@@ -92,3 +104,4 @@ class Scene:
     wires: tuple[Wire, ...] = ()
     squares: tuple[Square, ...] = ()
     notes: tuple[Note, ...] = ()
+    frames: tuple[Frame, ...] = ()

@@ -26,12 +26,14 @@ _STATES = (
     ("#80265c", "#f5e7ef"),
 )
 STATE_LINES = tuple(line for line, _ in _STATES)
-# Fill and line of operations: linear maps green, functions orange, arithmetic blue, others grey.
+# Fill and line of operations: linear maps green, functions orange, arithmetic blue,
+# others grey; modules violet.
 OPERATION_FILLS = {
     "map": ("#e6f2e2", "#3c7a34"),
     "function": ("#fdf0dc", "#9a6a1c"),
     "arithmetic": ("#e6eff8", "#41678f"),
     "operation": ("#f2f2f2", "#6a6a6a"),
+    "module": ("#f3eefa", "#6b4f94"),
 }
 _OPERATION_SIZE = 32.0
 Colours = Mapping[str, tuple[str, str]]
@@ -71,7 +73,7 @@ def operation_size(kind: str, text: Name) -> tuple[float, float]:
     side = _OPERATION_SIZE if kind == "function" else 0.8 * _OPERATION_SIZE
     if kind in ("function", "arithmetic") and text.width < side - 5:
         return side, side
-    return 1.05 * text.width + 16, 26.0
+    return 1.05 * text.width + 16, 40.0 if kind == "module" else 26.0
 
 
 def colours(graph: Graph) -> Colours:
