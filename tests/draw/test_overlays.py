@@ -303,3 +303,27 @@ def test_a_strip_stops_where_the_gradient_is_zero():
     lines = [w for w in with_strip(scene, {"h": norms}, [1]).wires if w.edge.source == ""]
     assert [len(w.curve[::3]) for w in lines if w.width == 1.3] == [2, 2]
     assert with_strip(scene, {"h": {1: 0.0, 2: 0.0}}, [1]) == scene
+
+
+# -- at other levels of detail --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "overlay",
+    [
+        {"gradients": True},
+        {"values": "colour"},
+        {"values": "text"},
+        {"numbers": {"h": [1.0, 2.0, 3.0]}},
+        {"highlight": ("x(1)", "L(3)")},
+    ],
+    ids=lambda overlay: next(iter(overlay)),
+)
+def test_overlays_of_all_operations(overlay):
+    plain = draw.unrolled(lstm(3), detail="ops")
+    picture = draw.unrolled(lstm(3), detail="ops", **overlay)
+    places = [[(d.vertex.id, d.x, d.y) for d in p.scene.discs] for p in (plain, picture)]
+    assert places[0] == places[1], "an overlay moves nothing"
+    looks = [[(d.fill, d.line) for d in p.scene.discs] for p in (plain, picture)]
+    assert looks[0] != looks[1] or len(picture.scene.notes) > len(plain.scene.notes)
+    assert picture.render()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import log10
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +22,8 @@ _THINNEST, _WIDEST = 0.3, 4.0
 _LISTED = 4  # lengths
 
 
-class Ways(NamedTuple):
+@dataclass(frozen=True)
+class Ways:
     """All paths between two vertices.
 
     Attributes:
@@ -160,9 +161,9 @@ def with_widths(scene: Scene, graph: Graph, widths: Widths) -> Scene:
     largest = max(found.values(), default=0.0)
     wires = []
     for wire in scene.wires:
-        number = found.get((wire.edge.source, wire.edge.target))
-        if number is not None:
-            share = number / largest if largest else 0.0
+        given = found.get((wire.edge.source, wire.edge.target))
+        if given is not None:
+            share = given / largest if largest else 0.0
             wire = replace(wire, width=_THINNEST + (_WIDEST - _THINNEST) * share)
         wires.append(wire)
     return with_caption(
@@ -177,7 +178,7 @@ def _of_all(graph: Graph, ends: tuple[str, str], array: Any) -> dict[tuple[str, 
     if not between:
         raise DrawError(f"widths: no edge leads from {ends[0]!r} to {ends[1]!r}")
     rows, columns = (
-        sorted({label[id][1] for id in ids})
+        sorted({label[id][1] for id in ids})  # type: ignore[type-var]
         for ids in ((e.target for e in between), (e.source for e in between))
     )
     if array.shape != (len(rows), len(columns)):

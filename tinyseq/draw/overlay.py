@@ -71,7 +71,7 @@ def given_numbers(graph: Graph, numbers: Mapping[str, float | Sequence[float]]) 
         if array.ndim == 0 and (name in ids or name in hidden):
             found[name] = float(array)
         elif array.ndim == 1 and graph.times:
-            found |= {v.id: float(n) for v, n in _by_step(graph, name, array, "numbers")}
+            found |= {v.id: float(n) for v, n in _by_step(graph, name, array.tolist(), "numbers")}
         else:
             some = ", ".join(v.id for v in graph.vertices[:5])
             lists = ", or a list with one for each step for a variable" if graph.times else ""
