@@ -25,7 +25,7 @@ class Book:
     def graph(self) -> nx.MultiDiGraph:
         found = nx.MultiDiGraph()
 
-        def add(source: str, letter: str, target: str, delay: int) -> None:
+        def add(source: str, letter: str, target: str, delay: int | None) -> None:
             for name in (source, target):
                 found.add_node(name, label=name.partition("(")[0])
             found.add_edge(source, target, letter=letter.strip("-"), delay=delay)
@@ -43,7 +43,10 @@ class Book:
                     add(f"{name}({t + back})", letter, f"{to}({t})", -back)
         for source, letter, target in _edges(self.besides):
             times = _name_and_number(source)[1], _name_and_number(target)[1]
-            add(source, letter, target, 0 if None in times else times[1] - times[0])
+            if self.steps is None:  # what stands outside the steps reads one of them
+                add(source, letter, target, None)
+            else:
+                add(source, letter, target, 0 if None in times else times[1] - times[0])
         return found
 
 
@@ -68,6 +71,7 @@ FIG_11 = (
     "x(t) U h(t); h(t-1) W h(t); x(t) U g(t); g(t+1) W g(t); h(t) V o(t); g(t) V o(t); "
     "o(t) - L(t); y(t) - L(t)"
 )
+DECODER = "C U s(t); s(t-1) W s(t); y(t-1) R s(t); s(t) V y(t)"
 DEEP = "x(t) P p(t); p(t) U h(t); h(t-1) Q q(t); q(t) W h(t); h(t) R r(t); r(t) V y(t)"
 
 BOOK = {
@@ -94,8 +98,9 @@ BOOK = {
     "fig_10_10_unrolled.svg": Book(FIG_10, 4),
     "fig_10_11_circuit.svg": Book(FIG_11),
     "fig_10_11_unrolled.svg": Book(FIG_11, 4),
+    "fig_10_12_circuit.svg": Book(f"x(t) U h(t); h(t-1) W h(t); {DECODER}", None, "h - C"),
     "fig_10_12_unrolled.svg": Book(
-        "C U s(t); s(t-1) W s(t); y(t-1) R s(t); s(t) V y(t)",
+        DECODER,
         3,
         "x(1) U h(1); x(2) U h(2); x(3) U h(3); x(4) U h(4); "
         "h(1) W h(2); h(2) W h(3); h(3) W h(4); h(4) - C",
