@@ -30,6 +30,7 @@ from tinyseq.draw.overlay import (
     with_text,
     with_values,
 )
+from tinyseq.draw.relative import around, with_relative_times
 from tinyseq.draw.scene import Scene
 from tinyseq.draw.strip import with_strip
 from tinyseq.draw.tree_layout import is_tree
@@ -168,9 +169,9 @@ def unrolled(
     Args:
         outputs: what the run computed: its loss or its outputs.
         detail, depth: as for a circuit.
-        window: which steps to show: "all"; a pair of numbers, so many first and so many last ones;
-            or the times themselves, as a range, list or set. By default all of up to 12 steps, of
-            more the first 3 and the last 2.
+        window: which steps to show: "all"; "t", three in the middle, written t-1, t, t+1; a
+            pair of numbers, so many first and so many last ones; or the times themselves, as a
+            range, list or set. By default all of up to 12 steps, of more the first 3 and last 2.
         initial: whether to show the states from before the first step, with dashed outlines. By
             default those that carry something: learned ones, and all that are not zero.
         gradients: colour each variable by the norm of the loss's gradient, and show how it flows
@@ -205,6 +206,8 @@ def unrolled(
     states = _shown_initial(run, initial)
     graph = level.graph(run, times, states, bool(values))
     scene = level.unrolled(graph)
+    if isinstance(window, str) and window == "t":
+        scene = with_relative_times(scene, [t for t in graph.shown if isinstance(t, int)])
     scene = with_text(scene, graph, text) if text else scene
     scene = with_values(scene) if values == "text" else scene
     if gradients:
@@ -243,6 +246,8 @@ def _window(run: RunGraph, window: Any) -> Collection[Time] | None:
         {v.time for v in run.vertices if v.kind in ("variable", "input") and v.time is not None},
         key=lambda time: time if isinstance(time, tuple) else (time,),
     )
+    if isinstance(window, str) and window == "t":
+        return set(around(times))
     if window == "all" or (window is None and is_tree(times)):
         return None
     if window is None:
