@@ -4,6 +4,7 @@ import pytest
 
 from draw.runs import by_hand, with_cell
 from tinyseq import draw, nn
+from tinyseq.draw.graph import OPERATIONS
 from tinyseq.errors import DrawError
 
 
@@ -13,6 +14,8 @@ def test_three_steps_in_the_middle_with_dots_at_both_ends(detail):
     assert picture.graph.shown == (4, 5, 6)
     names = {d.vertex.id: d.name.superscript for d in picture.scene.discs if d.vertex.label == "h"}
     assert names == {"h(4)": "(t−1)", "h(5)": "(t)", "h(6)": "(t+1)"}
+    operations = [d for d in picture.scene.discs if d.vertex.kind in OPERATIONS]
+    assert not any("t−1" in d.name.plain for d in operations)
     assert [note.text.plain for note in picture.scene.notes] == ["···", "···"]
     dashed = {(w.edge.source, w.dashed) for w in picture.scene.wires if w.edge.delay == 1}
     assert ("h(3)", True) in dashed and ("h(6)", True) in dashed and ("h(4)", False) in dashed

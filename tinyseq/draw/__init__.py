@@ -3,6 +3,7 @@
     from tinyseq import draw
     draw.circuit(loss).save("circuit.svg")
     draw.unrolled(loss, gradients=True).save("unrolled.svg")
+    draw.circuit(loss, detail="ops").save("gates.svg")      # or "modules", opened to a depth=
     draw.graphical_model(loss).save("model.svg")
 
 A picture passes through plain records, each stage a function that can be called alone:

@@ -35,7 +35,7 @@ def with_relative_times(scene: Scene, times: Sequence[int]) -> Scene:
     written = dict(zip(times, (f"(t{MINUS}1)", "(t)", "(t+1)"), strict=True))
     discs = [
         replace(disc, name=replace(disc.name, superscript=written[disc.vertex.time]))
-        if disc.vertex.time in written
+        if disc.vertex.time in written and disc.name.superscript
         else disc
         for disc in scene.discs
     ]
