@@ -38,7 +38,7 @@ def run(request):
 
 @pytest.fixture
 def opened(run, browser):
-    """A page that opens unfolded, with the gradients; and its picture."""
+    """A page that opens unfolded, with the gradients; gives its picture."""
     picture = draw.unrolled(run(STEPS), gradients=True)
     browser.open(picture)
     return picture
@@ -59,52 +59,46 @@ def laid_out(scene):
     return {disc.vertex.id: (disc.x, -disc.y) for disc in scene.discs}
 
 
-def test_opens_from_disk_with_no_request_and_no_complaint(opened, browser):
-    assert browser.complaints() == []
+def test_opens_from_disk_with_no_request(browser):
+    browser.open(draw.unrolled(two_lstms(STEPS), gradients=True))
     (page,) = [url for url in browser.requests() if not url.startswith("data:")]
     assert page.startswith("file:///") and page.endswith("/page.html")
 
 
-def test_unfolded_every_node_is_where_the_layout_has_it(opened, browser):
+def test_unfolded_everything_is_where_the_layout_has_it(opened, browser):
     dx, dy = apart(laid_out(opened.scene), browser.places("unrolled"))
     assert dx > 0 and dy == pytest.approx(0, abs=0.02)  # to the right of the circuit
-
-
-def test_folded_every_node_is_where_the_layout_has_it(run, browser):
-    picture = draw.circuit(run(STEPS))
-    browser.open(picture)
-    assert apart(laid_out(picture.scene), browser.places("circuit")) == pytest.approx((0, 0))
-    assert not browser.find("#unrolled").is_displayed()
-    assert browser.complaints() == []
-
-
-def test_every_edge_is_where_the_layout_has_it(opened, browser):
-    dx, _ = apart(laid_out(opened.scene), browser.places("unrolled"))
-    ends = browser.js(
-        """return [...document.querySelectorAll("#unrolled .edge .line")].map((path) => {
+    ends, letters = browser.js(
+        """const all = (selector) => [...document.querySelectorAll(`#unrolled ${selector}`)];
+        const ends = all(".edge .line").map((path) => {
           const head = path.parentElement.querySelector(".head");
           const [start, tip] = [path, head].map((e) => e.getAttribute("d").match(/-?[0-9.]+/g));
           return [start[0], start[1], tip[0], tip[1]].map(Number);
-        })"""
+        });
+        return [ends, all(".letter").map((text) => text.textContent)];"""
     )
     wires = [(*wire.curve[0], *wire.tip) for wire in opened.scene.wires if not is_back(wire)]
     expected = [(x + dx, -y, u + dx, -v) for x, y, u, v in wires]
     assert len(ends) == len(expected)
     for found, right in zip(sorted(ends), sorted(expected), strict=True):
         assert found == pytest.approx(right, abs=0.03)
+    written = [wire.label.text.plain for wire in opened.scene.wires if wire.label]
+    assert sorted(letters) == sorted(written)
+    assert browser.complaints() == []
+
+
+def test_folded_everything_is_where_the_layout_has_it(run, browser):
+    picture = draw.circuit(run(STEPS))
+    browser.open(picture)
+    assert apart(laid_out(picture.scene), browser.places("circuit")) == pytest.approx((0, 0))
+    assert not browser.find("#unrolled").is_displayed()
+    check_room(browser)
+    assert browser.complaints() == []
 
 
 def is_back(wire):
     """Whether a wire of a scene shows how the gradient goes back."""
     return wire.start == wire.edge.target and wire.end == wire.edge.source
-
-
-def test_letters_are_those_of_the_layout(opened, browser):
-    shown = browser.js(
-        "return [...document.querySelectorAll('#unrolled .letter')].map((t) => t.textContent)"
-    )
-    letters = [wire.label.text.plain for wire in opened.scene.wires if wire.label]
-    assert sorted(shown) == sorted(letters)
 
 
 # -- nothing runs into anything -------------------------------------------------------------------
@@ -155,11 +149,6 @@ def touches(box, circle):
 def test_no_text_overlaps_unfolded(opened, browser):
     check_room(browser)
     browser.find("#gradient").click()
-    check_room(browser)
-
-
-def test_no_text_overlaps_folded(run, browser):
-    browser.open(draw.circuit(run(STEPS)))
     check_room(browser)
 
 

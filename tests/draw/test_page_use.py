@@ -12,7 +12,9 @@ import tinyseq as ts
 from draw.runs import by_hand, language_model, with_cell
 from tinyseq import draw, nn, ops
 from tinyseq.draw.html import Page
+from tinyseq.draw.levels import LEVELS
 from tinyseq.draw.text import name
+from tinyseq.recurrence import expression_tree
 
 lstm = with_cell(nn.LSTMCell)
 
@@ -99,6 +101,21 @@ def test_the_strip_of_gradients_moves_the_window(browser):
         strip.dispatchEvent(new MouseEvent("click", at));"""
     )
     assert browser.text("#first-shown") == "21"
+
+
+def test_a_tree_has_its_words_and_no_slider(browser):
+    parsed, tokens = expression_tree("a * -b")
+    places = {tuple(place): k for place, k in zip(parsed.positions(), parsed.inputs, strict=True)}
+    told = [tokens[places[p]] if places[p] is not None else "" for p in sorted(places)]
+    cell = nn.RecursiveCell(3, 4, seed=0)
+    _, h = ts.recurrence.unroll_tree(cell, parsed, np.ones((parsed.input_count, 1, 3)))
+    picture = draw.unrolled(h, text={"x": told})
+    browser.open(picture)
+    assert browser.places("unrolled").keys() == {v.id for v in picture.graph.vertices}
+    shown = browser.js("return [...document.querySelectorAll('.data')].map((e) => e.textContent)")
+    assert sorted(shown) == sorted(filter(None, told)) == ["*", "-", "a", "b"]
+    assert not browser.find("#steps-field").is_displayed()
+    assert "cannot be folded" in browser.text("#status") and browser.complaints() == []
 
 
 # -- pointing -------------------------------------------------------------------------------------
@@ -545,8 +562,8 @@ def test_the_policy_forbids_the_network_and_other_scripts(browser):
 def test_levels_of_detail(browser):
     run = lstm(3)
     browser.open(draw.unrolled(run))
-    assert browser.text("#level").split() == ["variables", "ops"]
-    for level in ("ops", "variables"):
+    assert browser.text("#level").split() == list(LEVELS)
+    for level in reversed(LEVELS):
         browser.find(f"#level option[value={level}]").click()
         for layer, picture in (
             ("unrolled", draw.unrolled(run, detail=level)),

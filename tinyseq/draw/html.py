@@ -28,7 +28,7 @@ from tinyseq.draw.graph import Time
 from tinyseq.draw.levels import LEVELS, Level
 from tinyseq.draw.page_data import Drawn, level_data
 from tinyseq.draw.page_records import Record
-from tinyseq.draw.text import clean
+from tinyseq.draw.text import clean, time_text
 from tinyseq.errors import DrawError, FoldError
 
 SCRIPTS = (
@@ -46,7 +46,7 @@ SCRIPTS = (
 LARGEST_INLINE = 4_000_000  # characters of a page that is put into a notebook
 HEIGHT = 560  # of the page in a notebook
 MOST_NODES = 20_000  # that a page knows; of longer runs it has the first and the last steps
-MOST_OPERATIONS = 1000  # the same, where all operations are shown
+MOST_OPERATIONS = 400  # the same, where all operations are shown
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def _columns(story: Story, known: Record | None) -> list[int]:
         return []
     if story.shown is None:
         return list(known["steps"])
-    shown = {str(time) for time in story.shown}
+    shown = {time_text(time) for time in story.shown}
     return [k for k in known["steps"] if known["times"][k] in shown]
 
 

@@ -16,7 +16,7 @@ from tinyseq.draw.graph import Graph, Step, Time, Vertex
 from tinyseq.draw.page_records import Record, rounded
 from tinyseq.draw.scene import Disc, Scene
 from tinyseq.draw.style import DIAMETER
-from tinyseq.draw.text import width
+from tinyseq.draw.text import time_text, width
 from tinyseq.draw.unrolled_layout import STUB
 
 OUTSIDE = -1  # the column of what belongs to no step
@@ -54,9 +54,10 @@ class Columns:
         distance = median(steps) if steps else 0.0
         words = width("···  more steps ···", _WORDS)
         return {
-            "times": [str(time) for time, _ in self.times],
+            "times": [time_text(time) for time, _ in self.times],
             "above": [written for _, written in self.times],
             "steps": self.steps,
+            "isAxis": all(isinstance(time, int) for time, _ in self.times),
             "columns": [rounded(x) for x in self.places],
             "gap": {
                 "distance": rounded(distance),
@@ -70,8 +71,8 @@ class Columns:
 def columns_of(graph: Graph, scene: Scene) -> Columns:
     """Read the columns off from where the nodes stand.
 
-    Steps of the run of which the scene has nothing get a column without a node, after the last
-    known one of an earlier time.
+    Steps of the run of which the scene has nothing get a column without a node, before the first
+    known one of a later time.
     """
     discs: dict[Step, list[Disc]] = defaultdict(list)
     for disc in scene.discs:
@@ -82,23 +83,25 @@ def columns_of(graph: Graph, scene: Scene) -> Columns:
     standing: dict[float, list[Step]] = defaultdict(list)
     for step in sorted(middle, key=middle.__getitem__):
         standing[rounded(middle[step])].append(step)
-    known = [(x, steps) for x, steps in standing.items()]
-    missing = sorted(set(graph.times) - {time for _, time in middle}, key=sortable)
-    for time in missing:
-        before = [k for k, (_, steps) in enumerate(known) if sortable(steps[0][1]) < sortable(time)]
-        place = before[-1] + 1 if before else 0
-        known.insert(place, (known[max(place - 1, 0)][0], [(None, time)]))
+    missing = sorted(set(graph.times) - {time for _, time in middle}, key=sortable, reverse=True)
+    known: list[tuple[float, list[Step]]] = []
+    for x, steps in standing.items():
+        while missing and sortable(missing[-1]) < sortable(steps[0][1]):
+            known.append((x, [(None, missing.pop())]))
+        known.append((x, steps))
+    known += [(known[-1][0], [(None, time)]) for time in reversed(missing)]
     number = {step: k for k, (_, steps) in enumerate(known) for step in steps}
     written = {
         disc.vertex.time: disc.name.superscript for disc in scene.discs if disc.name.superscript
     }
-    shown = [k for k, (_, steps) in enumerate(known) if real.intersection(steps)]
-    hidden = [number[None, time] for time in missing]
+    is_step = [
+        k for k, (_, steps) in enumerate(known) if steps[0] not in discs or real & set(steps)
+    ]
     return Columns(
         number,
         [(steps[0][1], written.get(steps[0][1], "")) for _, steps in known],
         [x for x, _ in known],
-        sorted(shown + hidden),
+        is_step,
     )
 
 

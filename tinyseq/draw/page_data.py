@@ -20,6 +20,7 @@ from tinyseq.draw.page_records import (
     delay_record,
     disc_record,
     flat,
+    frame_record,
     note_record,
     number_record,
     ranges,
@@ -28,8 +29,8 @@ from tinyseq.draw.page_records import (
     value_record,
     wire_record,
 )
-from tinyseq.draw.scene import Disc, Note, Scene, Square
-from tinyseq.draw.text import Name, clean, visible
+from tinyseq.draw.scene import Disc, Frame, Note, Scene, Square
+from tinyseq.draw.text import Name, clean, time_text, visible
 from tinyseq.draw.unrolled_layout import STUB
 
 Drawn = tuple[Graph, Scene]
@@ -74,6 +75,7 @@ def _circuit(graph: Graph, scene: Scene) -> Record:
             {"x": rounded(s.x), "y": rounded(-s.y), "side": rounded(s.side)} for s in scene.squares
         ],
         "notes": [note_record(note) for note in scene.notes],
+        "frames": [frame_record(frame) for frame in scene.frames],
         "edges": [
             {"s": number[e.source], "t": number[e.target], "delay": delay_record(e.delay)}
             for e in graph.edges
@@ -123,16 +125,20 @@ def _unrolled(graph: Graph, scene: Scene, circuit: Drawn | None, text: Text) -> 
         "rows": [
             _row(discs, columns, room)
             | {"copyOf": home.get(row), "numberSpot": number_spots.get(row)}
-            | {"text": _words(graph, text, row), "textSpot": text_spots.get(row)}
+            | {"text": _words(graph, text, row, discs), "textSpot": text_spots.get(row)}
             for row, discs in rows.items()
         ],
         "edges": _edges(scene, columns, list(rows), folds),
+        "frames": [
+            frame_record(frame) | {"columns": _columns_in(frame, scene, columns)}
+            for frame in scene.frames
+        ],
     }
 
 
 def _row_of(v: Vertex) -> str:
     """What a vertex is called at all times, which is the id of its circuit's vertex."""
-    return v.id if v.time is None else v.id.removesuffix(f"({v.time})")
+    return v.id if v.time is None else v.id.removesuffix(f"({time_text(v.time)})")
 
 
 def _row(discs: Sequence[Disc], columns: Columns, room: int) -> Record:
@@ -197,6 +203,16 @@ def _edges(
     return list(templates.values())
 
 
+def _columns_in(frame: Frame, scene: Scene, columns: Columns) -> list[int]:
+    """The columns that have nodes in a frame."""
+    inside = {
+        columns.of(disc.vertex)
+        for disc in scene.discs
+        if frame.left < disc.x < frame.right and frame.lower < disc.y < frame.upper
+    }
+    return sorted(inside - {OUTSIDE})
+
+
 def _state_row(rows: Mapping[str, Sequence[Disc]]) -> float:
     """The height of the first state, beside which the words for left-out steps stand."""
     heights = [discs[0].y for discs in rows.values()]
@@ -207,12 +223,15 @@ def _state_row(rows: Mapping[str, Sequence[Disc]]) -> float:
 # -- room for words beside the nodes --------------------------------------------------------------
 
 
-def _words(graph: Graph, text: Text, label: str) -> list[str] | None:
-    """The data beside a variable, for every step of the run."""
-    entries = text.get(label)
+def _words(graph: Graph, text: Text, row: str, discs: Sequence[Disc]) -> list[str | None] | None:
+    """The data beside the nodes of a variable."""
+    entries = text.get(row)
     if entries is None:
         return None
-    return [visible(str(entry), 8) for entry, _ in zip(entries, graph.times, strict=False)]
+    word = {t: visible(str(entry), 8) for t, entry in zip(graph.times, entries, strict=False)}
+    return [
+        None if d.is_dashed or d.vertex.time is None else word.get(d.vertex.time) for d in discs
+    ]
 
 
 def _text_spots(graph: Graph, scene: Scene, text: Text) -> tuple[dict[str, list[float]], Scene]:

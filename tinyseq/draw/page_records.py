@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyseq.backend import to_numpy
 from tinyseq.draw.graph import Time
-from tinyseq.draw.scene import Disc, Note, Point, Wire
+from tinyseq.draw.scene import Disc, Frame, Note, Point, Wire
 from tinyseq.draw.text import Name, clean
 
 Record = dict[str, Any]
@@ -50,6 +50,19 @@ def note_record(note: Note, origin: Point = ORIGIN) -> Record:
     """A text with the place of its middle."""
     x, y = flat([(note.x, note.y)], origin)
     return {"name": _name(note.text), "x": x, "y": y}
+
+
+def frame_record(frame: Frame) -> Record:
+    """The box around a module, with its title."""
+    left, top, right, bottom = flat([(frame.left, frame.upper), (frame.right, frame.lower)])
+    return {
+        "x": left,
+        "y": top,
+        "w": rounded(right - left),
+        "h": rounded(bottom - top),
+        "title": note_record(frame.title),
+        "line": frame.line,
+    }
 
 
 def _name(name: Name) -> Record:

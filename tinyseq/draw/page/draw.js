@@ -126,6 +126,7 @@ function drawCircuit(circuit, graph, parent) {
     setSquare(element("rect", { class: "square" }, behind), square.x, square.y, square.side);
   }
   for (const { name, x, y } of circuit.notes) note(name, x, y, behind);
+  for (const frame of circuit.frames) drawFrame(frame, 0, behind);
   const nodes = graph.map((node) => {
     const { master } = node;
     const made = drawNode(master, node.id, "", front);
@@ -156,6 +157,10 @@ function drawUnrolled(run, columns, parent, origin) {
     const start = setting(node.copyOf?.name ?? node.look.name, node.copyOf ? "" : above);
     const grown = start.size / there.size;
     nodes.set(node, { node, ...made, home, fold, grown, aside: start.left - grown * there.left });
+  }
+  for (const frame of run.unrolled.frames) {
+    const moves = new Set(frame.columns.map((k) => (shown.has(k) ? shift({ k }) : null)));
+    if (moves.size === 1 && !moves.has(null)) drawFrame(frame, origin + [...moves][0], behind);
   }
   const waiting = new Set(run.edges.filter((e) => nodes.has(e.source) || nodes.has(e.target)));
   for (const edge of waiting) {
@@ -209,6 +214,15 @@ function wayBetween({ way, source, target }, from, to) {
   const place = Math.abs(across) > 1 ? (x) => x * (now / across) : (x) => x + (now - across) / 2;
   const { curve, tip } = between([from.x, from.y, from.x + place(x), from.y + y, from.x + place(u), from.y + v, to.x, to.y], from, to);
   return { curves: [curve], tip: way.tip && tip, label: label && [from.x + place(way.label.x), label[1]] };
+}
+
+/** The box of a module. */
+function drawFrame({ x, y, w, h, title, line }, aside, parent) {
+  const group = element("g", { class: "frame late" }, parent);
+  const rect = element("rect", { x: x + aside, y, width: w, height: h, rx: 10 });
+  rect.style.setProperty("--tone", line);
+  group.prepend(rect);
+  note(title.name, title.x + aside, title.y, group);
 }
 
 /** The visible end of an edge whose other end is left out. */

@@ -6,11 +6,11 @@ function updateControls() {
   byId("fold").textContent = stage.unfolded ? "Fold" : "Unfold";
   byId("fold").disabled = !both;
   byId("fold").title = both ? "Space" : stage.level.note;
-  byId("steps-field").hidden = steps < 2;
+  byId("steps-field").hidden = steps < 2 || !run.unrolled.isAxis;
   byId("steps").max = most;
   byId("steps").value = count;
   byId("steps-shown").textContent = `${count} of ${steps}`;
-  byId("first-field").hidden = count >= steps;
+  byId("first-field").hidden = count >= steps || !run.unrolled.isAxis;
   byId("first").max = steps - count + 1;
   byId("first").value = stage.first + 1;
   byId("first-shown").textContent = run?.unrolled.times[stage.unrolled.columns[0]] ?? "";

@@ -74,11 +74,10 @@ function drawSteps() {
 }
 
 /** Real characters or words beside the variables that stand for them. */
-function drawData({ nodes, run }) {
-  const step = new Map(run.unrolled.steps.map((k, i) => [k, i]));
+function drawData({ nodes }) {
   for (const { node, group } of nodes.values()) {
     const { text, textSpot } = node.row;
-    if (text && step.has(node.k)) words(text[step.get(node.k)], 15, ...textSpot, group, "data");
+    if (text?.[node.i]) words(text[node.i], 15, ...textSpot, group, "data");
   }
 }
 
