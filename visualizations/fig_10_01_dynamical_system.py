@@ -19,7 +19,7 @@ def step(nothing, s):
 _, s = ts.unroll(step, None, np.array([[1.0, 0.0]]), length=5, names={"h": "s"})
 pictures = {
     "fig_10_01_circuit.svg": draw.circuit(s),
-    "fig_10_01_unrolled.svg": draw.unrolled(s),
+    "fig_10_01_unrolled.svg": draw.unrolled(s, window="t"),
 }
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def step(x, h):
 _, h = ts.unroll(step, rng.normal(size=(5, 1, 3)), np.zeros((1, 4)))
 pictures = {
     "fig_10_02_circuit.svg": draw.circuit(h),
-    "fig_10_02_unrolled.svg": draw.unrolled(h),
+    "fig_10_02_unrolled.svg": draw.unrolled(h, window="t"),
 }
 
 if __name__ == "__main__":

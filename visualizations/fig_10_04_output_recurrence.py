@@ -7,14 +7,14 @@ import numpy as np
 from tinyseq import draw, nn
 
 rng = np.random.default_rng(0)
-xs, ys = rng.normal(size=(4, 1, 3)), rng.integers(5, size=(4, 1))
+xs, ys = rng.normal(size=(5, 1, 3)), rng.integers(5, size=(5, 1))
 
 cell = nn.OutputRecurrentCell(3, 4, 5)
 cell.weight_oh = nn.Parameter(cell.weight_oh, "W")  # the letter that it has in this figure
 loss, _ = nn.SequenceModel(cell, loss=nn.cross_entropy).loss(xs, ys)
 pictures = {
     "fig_10_04_circuit.svg": draw.circuit(loss),
-    "fig_10_04_unrolled.svg": draw.unrolled(loss),
+    "fig_10_04_unrolled.svg": draw.unrolled(loss, window="t"),
 }
 
 if __name__ == "__main__":

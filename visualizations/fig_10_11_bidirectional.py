@@ -8,7 +8,7 @@ import tinyseq as ts
 from tinyseq import draw, nn
 
 rng = np.random.default_rng(0)
-xs, ys = rng.normal(size=(4, 1, 3)), rng.integers(5, size=(4, 1))
+xs, ys = rng.normal(size=(5, 1, 3)), rng.integers(5, size=(5, 1))
 
 both, readout = nn.RNN(3, 4, bidirectional=True), nn.Linear(8, 5)
 states, _ = both(xs)
@@ -19,7 +19,7 @@ for t, (h_and_g, y) in enumerate(zip(states, ys, strict=True), 1):
         losses.append(ts.label(nn.cross_entropy(o, ts.label(y, "y")), "L"))
 pictures = {
     "fig_10_11_circuit.svg": draw.circuit(losses),
-    "fig_10_11_unrolled.svg": draw.unrolled(losses),
+    "fig_10_11_unrolled.svg": draw.unrolled(losses, window="t"),
 }
 
 if __name__ == "__main__":
