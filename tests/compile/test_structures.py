@@ -177,6 +177,22 @@ def test_states_and_outputs_without_features():
         assert_compiles(Sums(), xs, np.ones(N), **settings)
 
 
+def test_a_state_of_one_number_for_the_whole_batch():
+    """A clock that all sequences share."""
+
+    class Shared(nn.Cell):
+        def init_state(self, batch: int) -> XY:
+            return XY(np.zeros((batch, 2)), np.array(0.5))
+
+        def __call__(self, x: Any, state: XY) -> tuple[Any, XY]:
+            h = ops.tanh(x + state.x * state.y)
+            return h * state.y, XY(h, state.y * 0.9 + 0.1 * h.mean())
+
+    cell, xs = Shared(), np.random.default_rng(1).normal(size=(T, N, 2))
+    for settings in ({}, {"reverse": True}, {"detach_every": 2}):
+        assert_compiles(cell, xs, cell.init_state(N), **settings)
+
+
 def test_a_step_without_a_state():
     """A map over time is a recurrence, too: of an empty state."""
 
