@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import builtins
 import copy
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
@@ -31,10 +32,12 @@ from tinyseq.compile.program import Program
 from tinyseq.compile.rewrite import rewrite
 from tinyseq.compile.schedule import Schedule, schedule
 from tinyseq.compile.simplify import simplify
+from tinyseq.compile.steady import remembered
 from tinyseq.compile.trace import trace
 from tinyseq.errors import CompileError, GraphError
 from tinyseq.nn.cell import Cell
 from tinyseq.nn.layers import Recurrent
+from tinyseq.nn.module import Module
 from tinyseq.nn.parameter import Parameter
 from tinyseq.nn.sequence import SequenceModel
 from tinyseq.ops import where
@@ -54,7 +57,9 @@ def compile(module: Any) -> Any:
         CompileError: something else; at the first call also for a step that cannot be compiled,
             with the reason.
     """
-    if isinstance(module, Compiled):
+    inside = getattr(module, "cells", None) or [getattr(module, "cell", None)]
+    layered = isinstance(module, SequenceModel | Recurrent)
+    if isinstance(module, Compiled) or (layered and all(isinstance(c, Compiled) for c in inside)):
         return module
     fast: Any
     if isinstance(module, SequenceModel):
@@ -73,10 +78,31 @@ def compile(module: Any) -> Any:
 class Compiled(Cell):
     """A cell whose sequences run as a written-out loop."""
 
+    cell: Cell
+    kept: _Kept
+
     def __init__(self, cell: Cell) -> None:
-        self.cell = cell
-        self.loops: OrderedDict[Any, _Loop] = OrderedDict()
-        self.last: _Loop | None = None
+        # set directly: as an attribute like others it would get another name in the pictures
+        object.__setattr__(self, "cell", cell)
+        object.__setattr__(self, "kept", _Kept())
+
+    def __reduce__(self) -> tuple:
+        """A copy has the copied cell, and memory of its own."""
+        return Compiled, (self.cell,)
+
+    @property
+    def training(self) -> bool:
+        """The cell's."""
+        return self.cell.training
+
+    @training.setter
+    def training(self, training: bool) -> None:
+        self.cell.training = training
+
+    @property
+    def loops(self) -> OrderedDict[Any, _Loop]:
+        """The loops that are kept, by what they are for."""
+        return self.kept.loops
 
     def _walk(self, prefix: str, above: tuple[int, ...]) -> Iterator[tuple[str, Parameter]]:
         """The cell's own parameters, under their own names."""
@@ -92,15 +118,16 @@ class Compiled(Cell):
     @property
     def source(self) -> str:
         """The source of the loop that ran last."""
-        if self.last is None:
-            raise CompileError("nothing has run yet: shapes are known after the first call")
-        return self.last.emitted.source
+        return self._last().emitted.source
 
     def explain(self) -> str:
         """What the last loop does once, before, in and after its steps, and what that costs."""
-        if self.last is None:
+        return explain(self._last().schedule)
+
+    def _last(self) -> _Loop:
+        if self.kept.last is None:
             raise CompileError("nothing has run yet: shapes are known after the first call")
-        return explain(self.last.schedule)
+        return self.kept.last
 
     def run_steps(self, xs: Any, state: Any, steps: int, running: Any = None) -> tuple[Any, Any]:
         """All steps: the outputs, stacked, and the final state.
@@ -116,11 +143,15 @@ class Compiled(Cell):
             step, xs = _Held(self.cell), (xs, running)
         inputs = [a for a in structure.leaves(xs) if a is not None]
         states = structure.leaves(state)
+        if any(value is None for value in states):
+            raise CompileError(
+                f"a state without an array cannot be compiled: {structure.skeleton(state)}"
+            )
         parameters: list[Any] = self.parameters()
         needed = tuple(isinstance(a, Tensor) and a.requires_grad for a in [*inputs, *parameters])
-        key = (steps, _kinds(inputs), _kinds(states), _kinds(parameters), structure.skeleton(state),
-               running is not None, self.training, needed)  # fmt: skip
-        loop = self.loops.get(key)
+        key = (steps, _kinds(inputs), _kinds(states), _kinds(parameters), structure.skeleton(xs),
+               structure.skeleton(state), running is not None, needed)  # fmt: skip
+        loop = self.kept.get(key, step)
         if loop is None:
             example = structure.map(lambda a: None if a is None else _raw(a)[0], xs)
             start = structure.map(_raw, state)
@@ -129,13 +160,41 @@ class Compiled(Cell):
                 g if wanted else None
                 for g, wanted in zip(program.input_grads, needed, strict=False)
             ]
-            loop = self.loops[key] = _Loop(program, step, example, start, steps)
+            loop = self.kept.add(key, _Loop(program, step, example, start, steps))
+        return loop.run(inputs, states, parameters)
+
+
+class _Kept:
+    """The loops of a compiled cell, the latest last; forgotten if an attribute of it changes."""
+
+    def __init__(self) -> None:
+        self.loops: OrderedDict[Any, _Loop] = OrderedDict()
+        self.last: _Loop | None = None
+        self.changes = -1
+        self.settings: Any = None
+        self.lock = threading.Lock()
+
+    def get(self, key: Any, step: Any) -> _Loop | None:
+        """The loop for a key, if there is one for the cell as it is now."""
+        with self.lock:
+            if Module.changes != self.changes:
+                self.changes, settings = Module.changes, remembered(step)
+                if settings != self.settings:
+                    self.loops.clear()
+                    self.settings = settings
+            loop = self.loops.get(key)
+            if loop is not None:
+                self.loops.move_to_end(key)
+                self.last = loop
+            return loop
+
+    def add(self, key: Any, loop: _Loop) -> _Loop:
+        """Keep a loop, and let go of the one that has not been used for longest."""
+        with self.lock:
+            self.loops[key] = self.last = loop
             while len(self.loops) > KEPT_LOOPS:
                 self.loops.popitem(last=False)
-        else:
-            self.loops.move_to_end(key)
-        self.last = loop
-        return loop.run(inputs, states, parameters)
+            return loop
 
 
 def optimized(program: Program) -> Program:
@@ -167,7 +226,8 @@ class _Loop:
         self.schedule: Schedule = schedule(optimized(program))
         self.emitted: Emitted = emit(self.schedule, steps)
         with no_grad():
-            self.output = step(x, state)[0]
+            given = structure.map(lambda a: None if a is None else Tensor(a), x)
+            self.output = step(given, structure.map(Tensor, state))[0]
         self.state = state
         self.code = builtins.compile(self.emitted.source, "<tinyseq compiled loop>", "exec")
         self.free: list[Any] = []
@@ -211,12 +271,14 @@ class _Lease:
 
     def __init__(self, loop: _Loop, inputs: int, states: int, arrays: list[Any]) -> None:
         self.loop, self.inputs, self.states, self.arrays = loop, inputs, states, arrays
+        self.workspace: Any = None
         self.workspace = loop.workspace()
         self.seeds: Any = None
         self.gradients: list[Any] = []
 
     def __del__(self) -> None:
-        self.loop.free.append(self.workspace)
+        if self.workspace is not None:
+            self.loop.free.append(self.workspace)
 
     def forward(self) -> tuple[tuple, tuple]:
         outputs, finals, self.kept = self.workspace[0](*self.arrays)

@@ -48,7 +48,7 @@ class _Writer(Sums):
         ufuncs = sorted({line.split("(")[0].strip() for line in [*forward, *backward]} & set(NAMES))
         names = sorted({*ufuncs, "add", "tanh", "multiply", "dot", "empty", "concatenate"})
         head = [f"{name} = np.{name}" for name in [*names, "broadcast_to", "matmul"]]
-        head += ['half_float32, half_float64 = np.array(0.5, "f4"), np.array(0.5)']
+        head += [f'half_float{8 * k} = np.array(0.5, "f{k}")' for k in (2, 4, 8)]
         lines = [
             "def build(np, constants, calls, flush_tiny):",
             *_in(head),
@@ -71,7 +71,7 @@ class _Writer(Sums):
             given.append(slot.array)
         for value in program.states:
             slot = self.source(value, f"s{value.index}", "T")
-            given.append(slot.array + "_start")
+            given.append(self.name(slot.array + "_start"))
         for value in program.parameters:
             given.append(self.source(value, "p", "").array)
         for state, value in zip(program.states, program.new_states, strict=True):
@@ -93,7 +93,7 @@ class _Writer(Sums):
         for state, value in zip(program.states, program.new_states, strict=True):
             target = Slot(self.slots[id(state)].array, "T", 1, "call")
             if self.slots.get(id(value)) != target:
-                self.write(f"{self.sliced(target)}[...] = {self.ref(value, 'step')}")
+                self.write(f"{self.sliced(target, state)}[...] = {self.ref(value, 'step')}")
         if self.body[-1] == "for t in range(n):":
             self.write("pass")
         self.indent = ""
@@ -113,15 +113,14 @@ class _Writer(Sums):
         states = [self.slots[id(v)].array for v in program.states]
         inputs = [self.slots[id(v)].array for v in program.inputs]
         self.kept = [*inputs, *states, *self.once_names, *sorted(self.lists_of_views)]
-        finals = [f"{array}[n]" for array in states]
+        finals = [f"{array}[n, ...]" for array in states]
         head = [f"n = {self.steps}"]
-        for state, array in zip(program.states, states, strict=True):
+        starts = given[len(inputs) : len(inputs) + len(states)]
+        for state, array, start in zip(program.states, states, starts, strict=True):
             shape = ", ".join([str(self.steps + 1), *map(str, state.shape)])
             head.append(f"{array} = empty(({shape},), {dtype_of(state)!r})")
-            head.append(f"{array}[0] = {array}_start")
-        head += [
-            f"{a}_ = list({a})" for a in sorted(self.call_lists) if a not in self.lists_of_views
-        ]
+            head.append(f"{array}[0] = {start}")
+        head += [self.list_of(a) for a in sorted(self.call_lists - self.lists_of_views)]
         result = f"return ({_tuple(outputs)}), ({_tuple(finals)}), ({_tuple(self.kept)})"
         return [
             f"def forward({', '.join(given)}):",
@@ -167,6 +166,8 @@ class _Writer(Sums):
         for value in places["loop"]:
             self.step(value)
         self.carry(carried)
+        if self.body[-1].startswith("for t in"):
+            self.write("pass")
         self.indent = ""
         self.comment("for all steps of the chunk at once", needed)
         for value in needed:
@@ -187,15 +188,14 @@ class _Writer(Sums):
             shape = ", ".join([str(self.steps), *map(str, x.shape)])
             if grad is not None:
                 head.append(f"{self.input_arrays[k]} = empty(({shape},), {dtype_of(x)!r})")
-        head += [f"{name} = {name}_end.copy()" for name in carried]
+        ends = [self.name(f"{name}_end") for name in carried]
+        head += [f"{name} = {end}.copy()" for name, end in zip(carried, ends, strict=True)]
         for name, value in zip(grads, program.parameters, strict=True):
             if name != "None":
                 head.append(f"{name} = np.zeros({value.shape}, {dtype_of(value)!r})")
-        head += [
-            f"{a}_ = list({a})" for a in sorted(self.call_lists) if a not in self.lists_of_views
-        ]
+        head += [self.list_of(a) for a in sorted(self.call_lists - self.lists_of_views)]
         parameters = [self.slots[id(v)].array for v in program.parameters]
-        arguments = [*given, *(f"{c}_end" for c in carried), "kept", *parameters]
+        arguments = [*given, *ends, "kept", *parameters]
         unpack = [f"({_tuple(self.kept)}) = kept"] if self.kept else []
         loop = [
             f"for hi in range(n, 0, -{self.chunk}):",
@@ -284,7 +284,7 @@ class _Writer(Sums):
         slot = self.slots[id(value)]
         if value.op in VIEWS and not slot.whole:
             return
-        self.emit(value, "step", self.sliced(slot))
+        self.emit(value, "step", self.sliced(slot, value))
 
     @property
     def lists_of_views(self) -> set[str]:
@@ -296,7 +296,7 @@ class _Writer(Sums):
         lines = []
         for line in prelude:
             name = line.split(" = ")[0]
-            lines += [line, *([f"{name}_ = list({name})"] if name in self.call_lists else [])]
+            lines += [line, *([self.list_of(name)] if name in self.call_lists else [])]
         return lines
 
 

@@ -77,6 +77,7 @@ class Lines:
         self.calls: list[tuple[Any, dict[str, Any]]] = []
         self.lists: set[str] = set()  # of arrays that build() allocates
         self.call_lists: set[str] = set()  # of arrays that belong to the call
+        self.numbers: set[str] = set()  # arrays whose slices have no axes
         self.backward = False
         self.fixed: set[int] = set()  # values that are the same in every step
         self.placed: dict[int, set[int]] = {}  # pieces of a concatenation that are in place already
@@ -102,15 +103,23 @@ class Lines:
             self.prelude.append(f"{name} = {expression}")
         return Slot(name, base.span, base.shift, base.owner, whole=False)
 
-    def sliced(self, slot: Slot) -> str:
+    def sliced(self, slot: Slot, value: Value) -> str:
         """The value of one step; sees to it that the list of the steps' slices is made."""
         if slot.span:
+            if not value.shape:
+                self.numbers.add(slot.array)
             if slot.owner == "call":
                 self.call_lists.add(slot.array)
             elif slot.array not in self.lists:
                 self.lists.add(slot.array)
-                self.build.append(f"{slot.array}_ = list({slot.array})")
+                self.build.append(self.list_of(slot.array))
         return slot.step()
+
+    def list_of(self, array: str) -> str:
+        """The line that makes the list of an array's slices, which are views."""
+        if array in self.numbers:  # of an array of numbers, list() gives copies
+            return f"{array}_ = [{array}[t, ...] for t in range(len({array}))]"
+        return f"{array}_ = list({array})"
 
     def ref(self, value: Value, mode: str, ndim: int | None = None) -> str:
         """How a value is written in a step ("step") or for all steps at once ("slab")."""
@@ -118,7 +127,7 @@ class Lines:
             return self.constant(value)
         slot = self.slots[id(value)]
         if mode == "step" or not slot.span:
-            return self.sliced(slot)
+            return self.sliced(slot, value)
         text = slot.slab(self.backward)
         if ndim is not None and len(value.shape) < ndim:  # align from the right, after time
             ones = ("1",) * (ndim - len(value.shape))
@@ -139,7 +148,7 @@ class Lines:
 
     def write(self, line: str, value: Value | None = None) -> None:
         """One line of the function, with what it computes behind it."""
-        comment = "" if value is None else f"  # {self.equation(value)}"
+        comment = "" if value is None else f"  # {_printable(self.equation(value))}"
         self.body.append(self.indent + line + comment)
 
     def equation(self, value: Value) -> str:
@@ -164,7 +173,8 @@ class Lines:
         op, ins = value.op, value.inputs
         refs = [self.ref(v, mode, len(value.shape)) for v in ins]
         if op in UFUNCS:
-            self.write(f"{UFUNCS[op]}({', '.join(refs)}, {out})", value)
+            named = "out=" if op in ("maximum", "minimum") else ""
+            self.write(f"{UFUNCS[op]}({', '.join(refs)}, {named}{out})", value)
         elif op == "sigmoid":
             half = f"half_{dtype_of(value)}"
             self.write(f"multiply({refs[0]}, {half}, {out})", value)
@@ -172,7 +182,7 @@ class Lines:
             self.write(f"multiply({out}, {half}, {out})")
             self.write(f"add({out}, {half}, {out})")
         elif op == "relu":
-            self.write(f"maximum({refs[0]}, 0, {out})", value)
+            self.write(f"maximum({refs[0]}, 0, out={out})", value)
         elif op == "linear":
             self.product(ins[0], f"{self.ref(ins[1], 'step')}.T", value, mode, out)
             if len(ins) == 3:
@@ -184,7 +194,7 @@ class Lines:
         elif op == "sum":
             self.total(value, mode, out)
         elif op in VIEWS:
-            self.write(f"{out}[...] = {self.view(value, refs[0], mode)}", value)
+            self.write(f"{out}[...] = {self.view(value, self.ref(ins[0], mode), mode)}", value)
         else:
             self.generic(value, mode, out)
 
@@ -195,12 +205,10 @@ class Lines:
         refs = ", ".join(["np", *(self.ref(v, "step") for v in value.inputs)])
         k = len(self.calls) - 1
         if mode == "slab" and self.varies(value):
-            slot = self.slots[id(value)]
+            target = self.sliced(self.slots[id(value)], value)
             steps = "range(lo, hi)" if self.backward else "range(n)"
             self.write(f"for t in {steps}:")
-            self.write(
-                f"    {self.sliced(slot)}[...] = calls[{k}][0]({refs}, **calls[{k}][1])", value
-            )
+            self.write(f"    {target}[...] = calls[{k}][0]({refs}, **calls[{k}][1])", value)
         else:
             self.write(f"{out}[...] = calls[{k}][0]({refs}, **calls[{k}][1])", value)
 
@@ -208,8 +216,11 @@ class Lines:
         """A stack of rows times one matrix: one product."""
         a = self.ref(left, mode)
         if mode == "slab" and self.slots[id(left)].span:
+            rows = f"n * {prod(left.shape[:-1])}"
             wide, high = left.shape[-1], value.shape[-1]
-            self.write(f"dot({a}.reshape(-1, {wide}), {right}, {out}.reshape(-1, {high}))", value)
+            self.write(
+                f"dot({a}.reshape({rows}, {wide}), {right}, {out}.reshape({rows}, {high}))", value
+            )
         else:
             self.write(f"dot({a}, {right}, {out})" if len(left.shape) == 2 else
                        f"matmul({a}, {right}, {out})", value)  # fmt: skip
@@ -281,8 +292,13 @@ class Lines:
 RESERVED = {
     *UFUNCS.values(), "dot", "matmul", "empty", "constants", "broadcast_to", "n", "lo", "hi", "t",
     "T", "K", "list", "range", "forward", "backward", "build", "np", "kept", "calls", "concatenate",
-    "half_float32", "half_float64",
+    "half_float16", "half_float32", "half_float64", "flush_tiny", "len", "max",
 }  # fmt: skip
+
+
+def _printable(text: str) -> str:
+    """On one line, whatever a label or a name of a module holds."""
+    return "".join(c if c.isprintable() else " " for c in text)[:200]
 
 
 def bytes_of(value: Value) -> int:

@@ -104,7 +104,7 @@ class Memory(Lines):
             return False
         name = self.name(value.label or f"{slot.array}_{value.op}")
         mode = "slab" if slot.span else "step"
-        expression = self.view(value, slot.array, mode).replace("(n, ", "(-1, ")
+        expression = self.view(value, slot.array, mode).replace("(n, ", f"(len({slot.array}), ")
         if value.op == "broadcast_to" and slot.span:
             return False
         self.slots[id(value)] = self.view_slot(slot, name, expression)

@@ -39,8 +39,10 @@ class Sums(Memory):
         if value.op == "sum":
             return [value.inputs[0]]
         if _is_outer(value):
-            a, b = value.inputs
-            return [a.inputs[0], b]
+            a, b = value.inputs[0].inputs[0], value.inputs[1]
+            if self.varies(a) and self.varies(b):
+                return [a, b]
+            return self.sum_leaves(a) + self.sum_leaves(b)
         return [value]
 
     def summed(self, value: Value) -> str:
@@ -69,8 +71,12 @@ class Sums(Memory):
             )
         elif not leaf and _is_outer(value):
             a, b = value.inputs[0].inputs[0], value.inputs[1]
-            left = f"{self.ref(a, 'slab')}.reshape(-1, {a.shape[-1]})"
-            right = f"{self.ref(b, 'slab')}.reshape(-1, {b.shape[-1]})"
+            if not self.varies(b):  # the sum of a(t)^T b is that of the a(t), times b
+                return f"dot(({self.summed(a)}).T, {self.ref(b, 'step')})"
+            if not self.varies(a):
+                return f"dot({self.ref(a, 'step')}.T, {self.summed(b)})"
+            left = f"{self.ref(a, 'slab')}.reshape(n * {a.shape[0]}, {a.shape[-1]})"
+            right = f"{self.ref(b, 'slab')}.reshape(n * {b.shape[0]}, {b.shape[-1]})"
             return f"dot({left}.T, {right})"
         return f"{self.ref(value, 'slab')}.sum(0)"
 

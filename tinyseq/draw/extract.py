@@ -91,6 +91,11 @@ def extract(outputs: Any, gradients: bool = False) -> RunGraph:
     tensors = tensors_of(outputs)
     with paused_gc():
         nodes = reachable([t.node for t in tensors if t.node is not None], for_pictures=True)
+        if any(node.name == "compiled loop" for node in nodes):
+            raise DrawError(
+                "this run was compiled: its time steps ran as one loop, which leaves no steps to "
+                "draw. Run the original cell with ts.unroll (or a model's loss with literal=True)."
+            )
         where, loops = places({node.scope for node in nodes})
         found = find_variables(nodes, where, loops)
         number: dict[Any, int] = {node: k for k, node in enumerate(nodes)}

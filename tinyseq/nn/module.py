@@ -29,6 +29,7 @@ from tinyseq.nn.parameter import Parameter
 class Module:
     """The base of everything with parameters."""
 
+    changes = 0  # how often an attribute of a module has been set; compiled loops look at it
     training = True
     scope_label: str | None = None
     __call__: Callable[..., Any]
@@ -40,6 +41,7 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
+        Module.changes += 1
         grown = False
         for path, entry in _entries(name, value):
             if isinstance(entry, Parameter):

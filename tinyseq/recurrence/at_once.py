@@ -12,6 +12,7 @@ import numpy as np
 
 from tinyseq import structure
 from tinyseq.autograd.tensor import Tensor
+from tinyseq.backend import is_cupy
 from tinyseq.ops import concatenate, unbind
 from tinyseq.recurrence.ragged import cleared
 from tinyseq.recurrence.steps import (
@@ -23,6 +24,15 @@ from tinyseq.recurrence.steps import (
     stacked,
     steps_of,
 )
+
+
+def runs_at_once(cell: Any, inputs: Any, state: Any) -> bool:
+    """Whether a cell is compiled, and its arrays are where its loops run: on the host."""
+    if not hasattr(cell, "run_steps"):
+        return False
+    first = next((parameter for _, parameter in cell.named_parameters()), None)
+    arrays = [*structure.leaves(inputs), *structure.leaves(state), first]
+    return not any(is_cupy(_raw(a)) for a in arrays)
 
 
 def at_once(
@@ -49,12 +59,14 @@ def at_once(
         running = ends > np.arange(steps)[order, None]
         whole = structure.map(lambda a: None if a is None else a[:steps], whole)
         whole = cleared(running[order], whole)
+    given = [a for a in structure.leaves(whole) if a is not None]
+    total = len(given[0]) if given else steps
     parts = []
     for start in range(0, steps, every or steps):
         part = slice(start, min(start + (every or steps), steps))
         state = structure.map(detached, state) if start else state
         x = whole
-        if x is not None and (reverse or part != slice(0, len(structure.leaves(whole)[0]))):
+        if x is not None and (reverse or part != slice(0, total)):
             x = structure.map(lambda a, part=part: None if a is None else a[:steps][order][part], x)
         outputs, state = cell.run_steps(
             x, state, part.stop - start, None if running is None else running[part]

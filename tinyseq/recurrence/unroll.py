@@ -19,7 +19,7 @@ from tinyseq.autograd.engine import paused_gc
 from tinyseq.autograd.node import Scope, current_scope, scope
 from tinyseq.autograd.primitive import recording
 from tinyseq.errors import ConfigError
-from tinyseq.recurrence.at_once import at_once
+from tinyseq.recurrence.at_once import at_once, runs_at_once
 from tinyseq.recurrence.feed import Feed
 from tinyseq.recurrence.labels import labelled, own_node
 from tinyseq.recurrence.ragged import cleared, held
@@ -78,12 +78,13 @@ def unroll(
         StructureError: a step that does not return (y, state), or changes the state's structure.
         DataError: lengths that are negative, too long, or not one for each sequence.
     """
-    if hasattr(cell, "run_steps") and feed is None and recording.get() in (True, False):
+    if detach_every is not None and detach_every < 1:
+        raise ConfigError(f"unroll: detach_every is at least 1, not {detach_every}")
+    plain = feed is None and recording.get() in (True, False)
+    if plain and runs_at_once(cell, inputs, state):
         return at_once(cell, inputs, state, length, lengths, reverse, detach_every, as_list)
     xs, steps = steps_of(inputs, length)
     batch = batch_size(inputs, state)
-    if detach_every is not None and detach_every < 1:
-        raise ConfigError(f"unroll: detach_every is at least 1, not {detach_every}")
     ends = checked_lengths(lengths, batch, steps)
     with scope("step", steps + 1 if reverse else 0):
         state = initial_state(cell, batch) if state is None else structure.map(own_node, state)
