@@ -14,7 +14,7 @@ class ShapeError(TinyseqError, ValueError):
 
 
 class DTypeError(TinyseqError, TypeError):
-    """A value of the wrong type: integers where a gradient is asked for, a list for an array, ..."""
+    """A value of the wrong type: integers where a gradient is asked for, a list for an array."""
 
 
 class BackendError(TinyseqError, RuntimeError):

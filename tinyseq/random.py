@@ -1,8 +1,8 @@
 """Random numbers: one generator on the host, so that NumPy and CuPy runs draw the same ones.
 
-    ts.manual_seed(0)                # for everything that is not given a generator of its own
-    rng = generator(None)            # that one; generator(7) is a fresh one, seeded with 7
-    state = get_state(rng); set_state(rng, state)     # for runs that continue bit for bit
+ts.manual_seed(0)                # for everything that is not given a generator of its own
+rng = generator(None)            # that one; generator(7) is a fresh one, seeded with 7
+state = get_state(rng); set_state(rng, state)     # for runs that continue bit for bit
 """
 
 from __future__ import annotations

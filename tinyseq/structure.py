@@ -1,8 +1,8 @@
 """Nested states and inputs: tuples, named tuples, dicts and lists of arrays.
 
-    leaves(state)                    # the arrays, from left to right
-    names(state)                     # a name for each: field names, dict keys, "h" for a lone array
-    map(f, state, other)             # f on corresponding arrays, in the same structure
+leaves(state)                    # the arrays, from left to right
+names(state)                     # a name for each: field names, dict keys, "h" for a lone array
+map(f, state, other)             # f on corresponding arrays, in the same structure
 """
 
 from __future__ import annotations

@@ -76,9 +76,7 @@ def formula(text: str, bold: bool = True, size: float = 13.0) -> Name:
     for word in clean(text, _LONGEST_LINE).split():
         base, subscript = _parts(word)
         letters = base[:1].isalpha()
-        parts.append(
-            Name(base, subscript, "", bold and letters, size, len(base) == 1 and letters)
-        )
+        parts.append(Name(base, subscript, "", bold and letters, size, len(base) == 1 and letters))
     return replace(parts[0], rest=tuple(parts[1:]))
 
 

@@ -70,9 +70,7 @@ class LearnedInitialState(Cell):
         template = cell.init_state(1)
         names = structure.names(template, "h")
         values = [a.data if isinstance(a, Tensor) else a for a in structure.leaves(template)]
-        self.initial = {
-            name: Parameter(value) for name, value in zip(names, values, strict=True)
-        }
+        self.initial = {name: Parameter(value) for name, value in zip(names, values, strict=True)}
         self.units = None if units is None else np.asarray(units, bool)
         for name, value in zip(names, values, strict=True):
             if self.units is not None and self.units.shape != value.shape[-1:]:

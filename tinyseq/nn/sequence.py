@@ -78,9 +78,7 @@ class SequenceModel(Module):
         feed: Feed | None = None,
     ) -> tuple[Any, Any]:
         """The outputs o(1) ... o(T), stacked, and the final state; arguments as for ``unroll``."""
-        return unroll(
-            _Steps(self), inputs, state, length=length, lengths=lengths, feed=feed
-        )
+        return unroll(_Steps(self), inputs, state, length=length, lengths=lengths, feed=feed)
 
     def loss(
         self,
