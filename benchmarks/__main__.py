@@ -1,4 +1,4 @@
-"""``python -m benchmarks [--quick] [-o FILE]``: runs all benchmarks, prints and writes the table."""
+"""``python -m benchmarks [--quick] [-o FILE]``: run all, print the table, write it."""
 
 from __future__ import annotations
 
