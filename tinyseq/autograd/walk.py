@@ -140,8 +140,9 @@ def walk_back(
             usable(node)
         rule_node = Recording(node) if create_graph else node
         vjp = primitive.vjp
-        shared = primitive.gather is not None and not create_graph
-        shared = shared and waiting.add(node, g, inside, cotangents)
+        shared = False
+        if primitive.gather is not None and not create_graph:
+            shared = waiting.add(node, g, inside, cotangents)
         i = -1
         for parent in node.parents:
             i += 1
