@@ -7,7 +7,7 @@ import pytest
 
 import tinyseq as ts
 from tinyseq import nn, ops
-from tinyseq.errors import CompileError, ShapeError, StructureError
+from tinyseq.errors import CompileError, ConfigError, ShapeError, StructureError
 
 XS = np.random.default_rng(0).normal(size=(5, 3, 2))
 
@@ -363,3 +363,8 @@ def test_a_wrong_batch_names_the_module():
     cell = nn.ElmanCell(2, 4).to(np.float64)
     with pytest.raises(ShapeError, match="batch of 3"):
         ts.unroll(ts.compile(cell), XS, np.ones((5, 4)))
+
+
+def test_an_emitter_that_does_not_exist():
+    with pytest.raises(ConfigError, match="emitter is one of"):
+        ts.compile(nn.ElmanCell(2, 3), emitter="fortran")

@@ -12,7 +12,6 @@ the original cell.
 
 from __future__ import annotations
 
-import builtins
 import copy
 import threading
 from collections import OrderedDict
@@ -25,9 +24,9 @@ from tinyseq import structure
 from tinyseq.autograd.node import Node, recording
 from tinyseq.autograd.primitive import PICK, Primitive, no_grad
 from tinyseq.autograd.tensor import Tensor
-from tinyseq.backend import as_array, flush_tiny
-from tinyseq.compile.emit_numpy import Emitted, emit
+from tinyseq.backend import as_array
 from tinyseq.compile.explain import explain
+from tinyseq.compile.options import Options
 from tinyseq.compile.program import Program
 from tinyseq.compile.rewrite import rewrite
 from tinyseq.compile.schedule import Schedule, schedule
@@ -45,18 +44,24 @@ from tinyseq.ops import where
 KEPT_LOOPS = 16  # of different shapes, for each compiled cell
 
 
-def compile(module: Any) -> Any:
+def compile(module: Any, emitter: str = "numpy") -> Any:
     """A cell, layer or sequence model that computes the same as the given one, faster.
 
     It shares the parameters with the original. Shapes are found at the first call.
 
     Args:
         module: an ``nn.Cell``, a layer (``RNN``, ``LSTM``, ``GRU``), or a ``SequenceModel``.
+        emitter: what writes the loop: "numpy".
 
     Raises:
+        ConfigError: an emitter that does not exist.
         CompileError: something else; at the first call also for a step that cannot be compiled,
             with the reason.
     """
+    return _compiled(module, Options(emitter))
+
+
+def _compiled(module: Any, options: Options) -> Any:
     inside = getattr(module, "cells", None) or [getattr(module, "cell", None)]
     layered = isinstance(module, SequenceModel | Recurrent)
     if isinstance(module, Compiled) or (layered and all(isinstance(c, Compiled) for c in inside)):
@@ -64,14 +69,14 @@ def compile(module: Any) -> Any:
     fast: Any
     if isinstance(module, SequenceModel):
         fast = copy.copy(module)
-        fast.cell = compile(module.cell)
+        fast.cell = _compiled(module.cell, options)
         return fast
     if isinstance(module, Recurrent):
         fast = copy.copy(module)
-        fast.cells = [compile(cell) for cell in module.cells]
+        fast.cells = [_compiled(cell, options) for cell in module.cells]
         return fast
     if isinstance(module, Cell):
-        return Compiled(module)
+        return Compiled(module, options)
     raise CompileError(f"compile: a cell, a layer or a SequenceModel, not {type(module).__name__}")
 
 
@@ -79,16 +84,18 @@ class Compiled(Cell):
     """A cell whose sequences run as a written-out loop."""
 
     cell: Cell
+    options: Options
     kept: _Kept
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: Cell, options: Options) -> None:
         # set directly: as an attribute like others it would get another name in the pictures
         object.__setattr__(self, "cell", cell)
+        object.__setattr__(self, "options", options)
         object.__setattr__(self, "kept", _Kept())
 
     def __reduce__(self) -> tuple:
         """A copy has the copied cell, and memory of its own."""
-        return Compiled, (self.cell,)
+        return Compiled, (self.cell, self.options)
 
     @property
     def training(self) -> bool:
@@ -160,7 +167,7 @@ class Compiled(Cell):
                 g if wanted else None
                 for g, wanted in zip(program.input_grads, needed, strict=False)
             ]
-            loop = self.kept.add(key, _Loop(program, step, example, start, steps))
+            loop = self.kept.add(key, _Loop(program, step, example, start, steps, self.options))
         return loop.run(inputs, states, parameters)
 
 
@@ -222,14 +229,15 @@ class _Held:
 class _Loop:
     """The loop for one combination of shapes, with the memory it works in."""
 
-    def __init__(self, program: Program, step: Any, x: Any, state: Any, steps: int) -> None:
+    def __init__(
+        self, program: Program, step: Any, x: Any, state: Any, steps: int, options: Options
+    ) -> None:
         self.schedule: Schedule = schedule(optimized(program))
-        self.emitted: Emitted = emit(self.schedule, steps)
+        self.emitted = options.emit()(self.schedule, steps)
         with no_grad():
             given = structure.map(lambda a: None if a is None else Tensor(a), x)
             self.output = step(given, structure.map(Tensor, state))[0]
         self.state = state
-        self.code = builtins.compile(self.emitted.source, "<tinyseq compiled loop>", "exec")
         self.free: list[Any] = []
 
     def workspace(self) -> Any:
@@ -237,9 +245,7 @@ class _Loop:
         try:
             return self.free.pop()
         except IndexError:
-            names: dict[str, Any] = {}
-            exec(self.code, names)
-            return names["build"](np, self.emitted.constants, self.emitted.calls, flush_tiny)
+            return self.emitted.build()
 
     def run(self, inputs: list[Any], states: list[Any], parameters: list[Any]) -> tuple[Any, Any]:
         tensors = [*inputs, *states, *parameters]

@@ -14,6 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from tinyseq.backend import flush_tiny
 from tinyseq.compile.lines import ELEMENTWISE, VIEWS, Slot, bytes_of, dtype_of
 from tinyseq.compile.program import Value
 from tinyseq.compile.schedule import Schedule
@@ -29,6 +32,15 @@ class Emitted:
     source: str
     constants: list[Any]
     calls: list[Any]
+
+    def __post_init__(self) -> None:
+        self.code = compile(self.source, "<tinyseq compiled loop>", "exec")
+
+    def build(self) -> tuple[Any, Any]:
+        """forward and backward, over memory of their own."""
+        names: dict[str, Any] = {}
+        exec(self.code, names)
+        return names["build"](np, self.constants, self.calls, flush_tiny)
 
 
 def emit(schedule: Schedule, steps: int) -> Emitted:
