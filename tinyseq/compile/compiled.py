@@ -18,22 +18,14 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from tinyseq import structure
-from tinyseq.autograd.node import Node, recording
-from tinyseq.autograd.primitive import PICK, Primitive, no_grad
 from tinyseq.autograd.tensor import Tensor
-from tinyseq.backend import as_array
 from tinyseq.compile.explain import explain
+from tinyseq.compile.loop import Loop, raw
 from tinyseq.compile.options import Options
-from tinyseq.compile.program import Program
-from tinyseq.compile.rewrite import rewrite
-from tinyseq.compile.schedule import Schedule, schedule
-from tinyseq.compile.simplify import simplify
 from tinyseq.compile.steady import remembered
 from tinyseq.compile.trace import trace
-from tinyseq.errors import CompileError, GraphError
+from tinyseq.errors import CompileError
 from tinyseq.nn.cell import Cell
 from tinyseq.nn.layers import Recurrent
 from tinyseq.nn.module import Module
@@ -107,7 +99,7 @@ class Compiled(Cell):
         self.cell.training = training
 
     @property
-    def loops(self) -> OrderedDict[Any, _Loop]:
+    def loops(self) -> OrderedDict[Any, Loop]:
         """The loops that are kept, by what they are for."""
         return self.kept.loops
 
@@ -131,7 +123,7 @@ class Compiled(Cell):
         """What the last loop does once, before, in and after its steps, and what that costs."""
         return explain(self._last().schedule)
 
-    def _last(self) -> _Loop:
+    def _last(self) -> Loop:
         if self.kept.last is None:
             raise CompileError("nothing has run yet: shapes are known after the first call")
         return self.kept.last
@@ -160,14 +152,14 @@ class Compiled(Cell):
                structure.skeleton(state), running is not None, needed)  # fmt: skip
         loop = self.kept.get(key, step)
         if loop is None:
-            example = structure.map(lambda a: None if a is None else _raw(a)[0], xs)
-            start = structure.map(_raw, state)
+            example = structure.map(lambda a: None if a is None else raw(a)[0], xs)
+            start = structure.map(raw, state)
             program = trace(step, example, start, parameters)
             program.input_grads = [
                 g if wanted else None
                 for g, wanted in zip(program.input_grads, needed, strict=False)
             ]
-            loop = self.kept.add(key, _Loop(program, step, example, start, steps, self.options))
+            loop = self.kept.add(key, Loop(program, step, example, start, steps, self.options))
         return loop.run(inputs, states, parameters)
 
 
@@ -175,13 +167,13 @@ class _Kept:
     """The loops of a compiled cell, the latest last; forgotten if an attribute of it changes."""
 
     def __init__(self) -> None:
-        self.loops: OrderedDict[Any, _Loop] = OrderedDict()
-        self.last: _Loop | None = None
+        self.loops: OrderedDict[Any, Loop] = OrderedDict()
+        self.last: Loop | None = None
         self.changes = -1
         self.settings: Any = None
         self.lock = threading.Lock()
 
-    def get(self, key: Any, step: Any) -> _Loop | None:
+    def get(self, key: Any, step: Any) -> Loop | None:
         """The loop for a key, if there is one for the cell as it is now."""
         with self.lock:
             if Module.changes != self.changes:
@@ -195,18 +187,13 @@ class _Kept:
                 self.last = loop
             return loop
 
-    def add(self, key: Any, loop: _Loop) -> _Loop:
+    def add(self, key: Any, loop: Loop) -> Loop:
         """Keep a loop, and let go of the one that has not been used for longest."""
         with self.lock:
             self.loops[key] = self.last = loop
             while len(self.loops) > KEPT_LOOPS:
                 self.loops.popitem(last=False)
             return loop
-
-
-def optimized(program: Program) -> Program:
-    """The Program after all that makes it smaller or takes it out of the loop."""
-    return simplify(rewrite(simplify(program)))
 
 
 class _Held:
@@ -226,104 +213,5 @@ class _Held:
         return structure.map(lambda a: hold(a, 0.0), y), structure.map(hold, new, state)
 
 
-class _Loop:
-    """The loop for one combination of shapes, with the memory it works in."""
-
-    def __init__(
-        self, program: Program, step: Any, x: Any, state: Any, steps: int, options: Options
-    ) -> None:
-        self.schedule: Schedule = schedule(optimized(program))
-        self.emitted = options.emit()(self.schedule, steps)
-        with no_grad():
-            given = structure.map(lambda a: None if a is None else Tensor(a), x)
-            self.output = step(given, structure.map(Tensor, state))[0]
-        self.state = state
-        self.free: list[Any] = []
-
-    def workspace(self) -> Any:
-        """forward and backward over memory that nobody else is using."""
-        try:
-            return self.free.pop()
-        except IndexError:
-            return self.emitted.build()
-
-    def run(self, inputs: list[Any], states: list[Any], parameters: list[Any]) -> tuple[Any, Any]:
-        tensors = [*inputs, *states, *parameters]
-        arrays = [_raw(value) for value in tensors]
-        lease = _Lease(self, len(inputs), len(states), arrays)
-        outputs, finals = lease.forward()
-        results = [*outputs, *finals]
-        parents = tuple(t.node if isinstance(t, Tensor) else None for t in tensors)
-        requires_grad = any(p is not None and p.requires_grad for p in parents)
-        if requires_grad and recording.get():
-            params = {"outputs": len(results), "shapes": tuple(r.shape for r in results)}
-            whole = Node(LOOP, parents, lease, params, (), results[0].dtype, True)
-            results = [
-                Tensor(r, Node(PICK, (whole,), None, k, r.shape, r.dtype, True))
-                for k, r in enumerate(results)
-            ]
-        else:
-            results = [Tensor(r) for r in results]
-        given = iter(results)
-        output = structure.map(lambda _: next(given), self.output)
-        return output, structure.map(lambda _: next(given), self.state)
-
-
-class _Lease:
-    """The memory of one forward pass, until its backward pass is over or it is forgotten.
-
-    Then it goes back to the loop, for the next pass to write over: never while a graph needs it.
-    """
-
-    def __init__(self, loop: _Loop, inputs: int, states: int, arrays: list[Any]) -> None:
-        self.loop, self.inputs, self.states, self.arrays = loop, inputs, states, arrays
-        self.workspace: Any = None
-        self.workspace = loop.workspace()
-        self.seeds: Any = None
-        self.gradients: list[Any] = []
-
-    def __del__(self) -> None:
-        if self.workspace is not None:
-            self.loop.free.append(self.workspace)
-
-    def forward(self) -> tuple[tuple, tuple]:
-        outputs, finals, self.kept = self.workspace[0](*self.arrays)
-        self.shapes = [(a.shape, a.dtype) for a in (*outputs, *finals)]
-        return outputs, finals
-
-    def gradient(self, g: list[Any], i: int) -> Any:
-        """The cotangent of argument i, from the cotangents of the outputs and final states."""
-        if self.seeds is not g:
-            seeds = [
-                np.zeros(shape, dtype) if part is None else np.asarray(part, dtype)
-                for part, (shape, dtype) in zip(g, self.shapes, strict=True)
-            ]
-            parameters = self.arrays[self.inputs + self.states :]
-            found = self.workspace[1](*seeds, self.kept, *parameters)
-            self.gradients = [array for group in found for array in group]
-            self.seeds = g
-        found = self.gradients[i]
-        return np.zeros(self.arrays[i].shape, self.arrays[i].dtype) if found is None else found
-
-
-def _pull(g: Any, node: Any, i: int) -> Any:
-    if not isinstance(node.saved, _Lease) or any(isinstance(part, Tensor) for part in g):
-        raise GraphError(
-            "the second derivative of a compiled loop: run the original cell, with unroll, for that"
-        )
-    return node.saved.gradient(g, i)
-
-
-def _push(tangents: Any, node: Any) -> Any:
-    raise GraphError("forward mode through a compiled loop: run the original cell, with unroll")
-
-
-LOOP = Primitive("compiled loop", "outputs", lambda xp, *arrays: arrays, _pull, _push, None)
-
-
-def _raw(value: Any) -> Any:
-    return value.data if isinstance(value, Tensor) else as_array(value)
-
-
 def _kinds(values: list[Any]) -> tuple:
-    return tuple((tuple(v.shape), _raw(v).dtype.str) for v in values)
+    return tuple((tuple(v.shape), raw(v).dtype.str) for v in values)

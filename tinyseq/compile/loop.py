@@ -1,0 +1,123 @@
+"""The loop of a compiled cell for one combination of shapes, as one node of the tape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinyseq import structure
+from tinyseq.autograd.node import Node, recording
+from tinyseq.autograd.primitive import PICK, Primitive, no_grad
+from tinyseq.autograd.tensor import Tensor
+from tinyseq.backend import as_array
+from tinyseq.compile.options import Options
+from tinyseq.compile.program import Program
+from tinyseq.compile.rewrite import rewrite
+from tinyseq.compile.schedule import Schedule, schedule
+from tinyseq.compile.simplify import simplify
+from tinyseq.errors import GraphError
+
+
+class Loop:
+    """The loop for one combination of shapes, with the memory it works in."""
+
+    def __init__(
+        self, program: Program, step: Any, x: Any, state: Any, steps: int, options: Options
+    ) -> None:
+        self.schedule: Schedule = schedule(optimized(program))
+        self.emitted = options.emit()(self.schedule, steps)
+        with no_grad():
+            given = structure.map(lambda a: None if a is None else Tensor(a), x)
+            self.output = step(given, structure.map(Tensor, state))[0]
+        self.state = state
+        self.free: list[Any] = []
+
+    def workspace(self) -> Any:
+        """forward and backward over memory that nobody else is using."""
+        try:
+            return self.free.pop()
+        except IndexError:
+            return self.emitted.build()
+
+    def run(self, inputs: list[Any], states: list[Any], parameters: list[Any]) -> tuple[Any, Any]:
+        tensors = [*inputs, *states, *parameters]
+        arrays = [raw(value) for value in tensors]
+        lease = Lease(self, len(inputs), len(states), arrays)
+        outputs, finals = lease.forward()
+        results = [*outputs, *finals]
+        parents = tuple(t.node if isinstance(t, Tensor) else None for t in tensors)
+        requires_grad = any(p is not None and p.requires_grad for p in parents)
+        if requires_grad and recording.get():
+            params = {"outputs": len(results), "shapes": tuple(r.shape for r in results)}
+            whole = Node(LOOP, parents, lease, params, (), results[0].dtype, True)
+            results = [
+                Tensor(r, Node(PICK, (whole,), None, k, r.shape, r.dtype, True))
+                for k, r in enumerate(results)
+            ]
+        else:
+            results = [Tensor(r) for r in results]
+        given = iter(results)
+        output = structure.map(lambda _: next(given), self.output)
+        return output, structure.map(lambda _: next(given), self.state)
+
+
+class Lease:
+    """The memory of one forward pass, until its backward pass is over or it is forgotten.
+
+    Then it goes back to the loop, for the next pass to write over: never while a graph needs it.
+    """
+
+    def __init__(self, loop: Loop, inputs: int, states: int, arrays: list[Any]) -> None:
+        self.loop, self.inputs, self.states, self.arrays = loop, inputs, states, arrays
+        self.workspace: Any = None
+        self.workspace = loop.workspace()
+        self.seeds: Any = None
+        self.gradients: list[Any] = []
+
+    def __del__(self) -> None:
+        if self.workspace is not None:
+            self.loop.free.append(self.workspace)
+
+    def forward(self) -> tuple[tuple, tuple]:
+        outputs, finals, self.kept = self.workspace[0](*self.arrays)
+        self.shapes = [(a.shape, a.dtype) for a in (*outputs, *finals)]
+        return outputs, finals
+
+    def gradient(self, g: list[Any], i: int) -> Any:
+        """The cotangent of argument i, from the cotangents of the outputs and final states."""
+        if self.seeds is not g:
+            seeds = [
+                np.zeros(shape, dtype) if part is None else np.asarray(part, dtype)
+                for part, (shape, dtype) in zip(g, self.shapes, strict=True)
+            ]
+            parameters = self.arrays[self.inputs + self.states :]
+            found = self.workspace[1](*seeds, self.kept, *parameters)
+            self.gradients = [array for group in found for array in group]
+            self.seeds = g
+        found = self.gradients[i]
+        return np.zeros(self.arrays[i].shape, self.arrays[i].dtype) if found is None else found
+
+
+def _pull(g: Any, node: Any, i: int) -> Any:
+    if not isinstance(node.saved, Lease) or any(isinstance(part, Tensor) for part in g):
+        raise GraphError(
+            "the second derivative of a compiled loop: run the original cell, with unroll, for that"
+        )
+    return node.saved.gradient(g, i)
+
+
+def _push(tangents: Any, node: Any) -> Any:
+    raise GraphError("forward mode through a compiled loop: run the original cell, with unroll")
+
+
+LOOP = Primitive("compiled loop", "outputs", lambda xp, *arrays: arrays, _pull, _push, None)
+
+
+def optimized(program: Program) -> Program:
+    """The Program after all that makes it smaller or takes it out of the loop."""
+    return simplify(rewrite(simplify(program)))
+
+
+def raw(value: Any) -> Any:
+    return value.data if isinstance(value, Tensor) else as_array(value)
