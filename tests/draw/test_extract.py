@@ -26,7 +26,8 @@ def test_records_are_in_order_and_point_back():
     h = next(v for v in run.vertices if v.label == "h" and v.time == 2)
     assert (h.op, h.kind, h.shape, h.loop) == ("tanh", "variable", (N, H), 0)
     assert h.place[-1] == "cell"
-    assert {v.symbol for v in run.vertices if v.kind == "parameter"} == {"U", "W", "V", "b", "c"}
+    letters = {v.symbol for v in run.vertices if v.kind == "parameter"}
+    assert letters == {"U", "W", "V", "b_1", "b_2", "c"}
     assert run.loops[0].times == (0, 1, 2, 3)
 
 

@@ -142,8 +142,8 @@ def test_encoder_and_decoder_are_two_recurrences():
     _, h = unroll(nn.ElmanCell(I, H, seed=0), xs)
     ss, _ = unroll(nn.ElmanCell(I, H, seed=1), xs[:3], h, names={"h": "s", "x": "z"})
     graph = contract(fold(extract(ss)))
-    assert ("h", "W", "s", None) in wiring(graph)
-    assert ("s", "W", "s", 1) in wiring(graph)
+    assert ("h", "W_s", "s", None) in wiring(graph)
+    assert ("s", "W_s", "s", 1) in wiring(graph)
     unrolled = contract(extract(ss))
     assert [e for e in unrolled.edges if (e.source, e.target) == ("h(5)", "s(1)")]
 

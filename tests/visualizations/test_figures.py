@@ -68,10 +68,10 @@ FIG_4 = f"x(t) U h(t); o(t-1) W h(t); {READOUT}"
 FIG_9 = f"x R h(t); h(t-1) W h(t); y(t-1) U h(t); {READOUT}"
 FIG_10 = f"x(t) U h(t); h(t-1) W h(t); y(t-1) R h(t); {READOUT}"
 FIG_11 = (
-    "x(t) U h(t); h(t-1) W h(t); x(t) U g(t); g(t+1) W g(t); h(t) V o(t); g(t) V o(t); "
+    "x(t) U_h h(t); h(t-1) W_h h(t); x(t) U_g g(t); g(t+1) W_g g(t); h(t) V o(t); g(t) V o(t); "
     "o(t) - L(t); y(t) - L(t)"
 )
-DECODER = "C U s(t); s(t-1) W s(t); y(t-1) R s(t); s(t) V y(t)"
+DECODER = "C U_s s(t); s(t-1) W_s s(t); y(t-1) R s(t); s(t) V y(t)"
 DEEP = "x(t) P p(t); p(t) U h(t); h(t-1) Q q(t); q(t) W h(t); h(t) R r(t); r(t) V y(t)"
 
 BOOK = {
@@ -98,15 +98,15 @@ BOOK = {
     "fig_10_10_unrolled.svg": Book(FIG_10, 4),
     "fig_10_11_circuit.svg": Book(FIG_11),
     "fig_10_11_unrolled.svg": Book(FIG_11, 3),
-    "fig_10_12_circuit.svg": Book(f"x(t) U h(t); h(t-1) W h(t); {DECODER}", None, "h - C"),
+    "fig_10_12_circuit.svg": Book(f"x(t) U_h h(t); h(t-1) W_h h(t); {DECODER}", None, "h - C"),
     "fig_10_12_unrolled.svg": Book(
         DECODER,
         3,
-        "x(1) U h(1); x(2) U h(2); x(3) U h(3); x(4) U h(4); "
-        "h(1) W h(2); h(2) W h(3); h(3) W h(4); h(4) - C",
+        "x(1) U_h h(1); x(2) U_h h(2); x(3) U_h h(3); x(4) U_h h(4); "
+        "h(1) W_h h(2); h(2) W_h h(3); h(3) W_h h(4); h(4) - C",
     ),
     "fig_10_13_a.svg": Book(
-        "x(t) U h1(t); h1(t-1) W h1(t); h1(t) U h2(t); h2(t-1) W h2(t); h2(t) V y(t)"
+        "x(t) U_1 h1(t); h1(t-1) W_1 h1(t); h1(t) U_2 h2(t); h2(t-1) W_2 h2(t); h2(t) V y(t)"
     ),
     "fig_10_13_b.svg": Book(DEEP),
     "fig_10_13_c.svg": Book(f"{DEEP}; h(t-1) S h(t)"),
@@ -142,7 +142,7 @@ def test_is_the_graph_of_the_book(file: str):
         "02": ["h f h", "h f h"],
         "03": ["h W h", "h W h"],
         "04": ["o W h", "o W h"],
-        "11": ["g W g", "g W g", "h W h", "h W h"],
+        "11": ["g W_g g", "g W_g g", "h W_h h", "h W_h h"],
     }.items(),
 )
 def test_what_goes_on_beyond_three_steps(figure: str, ends: list[str]):

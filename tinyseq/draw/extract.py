@@ -19,6 +19,7 @@ from tinyseq.autograd.node import Node
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.draw.gradients import gradient_norms
 from tinyseq.draw.graph import Time
+from tinyseq.draw.letters import letters_of
 from tinyseq.draw.steps import Loop, places
 from tinyseq.draw.variables import find_variables
 from tinyseq.errors import DrawError, GraphError
@@ -100,6 +101,8 @@ def extract(outputs: Any, gradients: bool = False) -> RunGraph:
         found = find_variables(nodes, where, loops)
         number: dict[Any, int] = {node: k for k, node in enumerate(nodes)}
         number.update((node, number[first]) for node, first in found.repeated.items())
+        names = {node: variable.name for node, variable in found.variables.items()}
+        letters = letters_of(nodes, found.parameters, names)
         vertices: list[RunVertex] = []
         counted: Counter[Any] = Counter()
         for k, node in enumerate(nodes):
@@ -113,7 +116,7 @@ def extract(outputs: Any, gradients: bool = False) -> RunGraph:
             if node in found.variables:
                 loop, time, kind, name = found.variables[node]
             elif node in found.parameters:
-                loop, time, kind, symbol = None, None, "parameter", _letter(node)
+                loop, time, kind, symbol = None, None, "parameter", letters[node]
             elif place.loop is None and parents:
                 loop, time = _step_of_sources(parents, vertices)
             if loop is not None and place.loop is None and kind != "initial":
@@ -188,8 +191,3 @@ def _step_of_sources(
         return None, None
     ((time, loop),) = steps.items()
     return loop, time
-
-
-def _letter(leaf: Any) -> str | None:
-    """What a parameter is called in a picture: its symbol, or the last part of its name."""
-    return leaf.symbol or (leaf.parameter_name or "").rpartition(".")[2] or leaf.label

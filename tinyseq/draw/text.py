@@ -60,7 +60,7 @@ class Name:
 
 def name(text: str, time: object = None, bold: bool = True, size: float = 15.0) -> Name:
     """Set a name: trailing digits, or what follows an underscore, become a subscript."""
-    base, subscript = _parts(text)
+    base, subscript = parts(text)
     superscript = "" if time is None else f"({time_text(time)})".replace("-", MINUS)
     return Name(base, subscript, superscript, bold, size)
 
@@ -72,16 +72,17 @@ def time_text(time: object) -> str:
 
 def formula(text: str, bold: bool = True, size: float = 13.0) -> Name:
     """Set a line of names and signs, such as ``U_1 x + W_1 h``."""
-    parts = []
+    words = []
     for word in clean(text, _LONGEST_LINE).split():
-        base, subscript = _parts(word)
+        base, subscript = parts(word)
         letters = base[:1].isalpha()
-        parts.append(Name(base, subscript, "", bold and letters, size, len(base) == 1 and letters))
-    return replace(parts[0], rest=tuple(parts[1:]))
+        words.append(Name(base, subscript, "", bold and letters, size, len(base) == 1 and letters))
+    return replace(words[0], rest=tuple(words[1:]))
 
 
 @lru_cache(1000)
-def _parts(text: str) -> tuple[str, str]:
+def parts(text: str) -> tuple[str, str]:
+    """What stands in the line, and the subscript: trailing digits, or what follows a ``_``."""
     shown = clean(text)
     match = re.fullmatch(r"(.*?[^\d_])(?:_(\w+)|(\d[\d_]*))", shown)
     return (match[1], match[2] or match[3]) if match else (shown, "")
