@@ -1,4 +1,4 @@
-"""The command line: ``tinyseq tour``, ``train``, ``sample`` and ``draw``."""
+"""The command line: ``tinyseq tour``, ``train``, ``sample``, ``draw`` and ``bench``."""
 
 from tinyseq.cli.main import main
 

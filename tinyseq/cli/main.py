@@ -189,6 +189,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="the suffix says the format: .svg, .png, .pdf, .dot, .html",
     )
+    bench = add(
+        "bench",
+        verbs.bench,
+        "measure compiled loops against the libraries that are installed",
+        "example:\n  tinyseq bench --seconds 2",
+    )
+    bench.add_argument(
+        "--seconds",
+        type=_positive,
+        default=4.0,
+        metavar="N",
+        help="for each of the four races, besides what compilers take (default: %(default)s)",
+    )
     return parser
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyseq import draw as pictures
+from tinyseq.bench import short_races, short_table, versions
 from tinyseq.cli.examples import example_loss
 from tinyseq.cli.own import is_own, own_run
 from tinyseq.data import ngram_table
@@ -102,6 +103,17 @@ def draw(
         raise ConfigError("--input is for a model of your own: FILE.py:NAME; say --steps here")
     loss = example_loss(cell, 4 if steps is None else steps, seed)
     print(_picture(loss, view, options).save(out, engine))
+    return 0
+
+
+def bench(seconds: float) -> int:
+    """Race the compiled loop against the libraries that are installed."""
+    print(versions(("numpy", "numba", "torch", "jax")))
+    print("forward and backward with all gradients, float32, one thread; every gradient is checked")
+    print(f"{'':34}{'ms (quartiles)':>24}{'compiled takes':>18}")
+    with one_blas_thread():
+        for race in short_races(seconds):
+            print(short_table(race), flush=True)
     return 0
 
 
