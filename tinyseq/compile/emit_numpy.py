@@ -98,17 +98,7 @@ class _Writer(Sums):
         for value in places["before"]:
             self.slab(value)
         self.comment("step by step", places["loop"])
-        self.body.append("for t in range(n):")
-        self.indent = "    "
-        for value in places["loop"]:
-            self.step(value)
-        for state, value in zip(program.states, program.new_states, strict=True):
-            target = Slot(self.slots[id(state)].array, "T", 1, "call")
-            if self.slots.get(id(value)) != target:
-                self.write(f"{self.sliced(target, state)}[...] = {self.ref(value, 'step')}")
-        if self.body[-1] == "for t in range(n):":
-            self.write("pass")
-        self.indent = ""
+        self.forward_loop(places["loop"])
         self.comment("for all steps at once", places["after"])
         for value in places["after"]:
             self.slab(value)
@@ -139,6 +129,21 @@ class _Writer(Sums):
             *_in([*head, *self.with_lists(self.prelude), *self.body, result]),
         ]
 
+    def forward_loop(self, values: list[Value]) -> None:
+        """The steps, one after the other."""
+        program = self.program
+        self.body.append("for t in range(n):")
+        self.indent = "    "
+        for value in values:
+            self.step(value)
+        for state, value in zip(program.states, program.new_states, strict=True):
+            target = Slot(self.slots[id(state)].array, "T", 1, "call")
+            if self.slots.get(id(value)) != target:
+                self.write(f"{self.sliced(target, state)}[...] = {self.ref(value, 'step')}")
+        if self.body[-1] == "for t in range(n):":
+            self.write("pass")
+        self.indent = ""
+
     def fresh(self, value: Value) -> bool:
         """Whether a value's array belongs to the call, and so can be given away."""
         slot = self.slots.get(id(value))
@@ -150,8 +155,8 @@ class _Writer(Sums):
         """The lines of backward(seeds, kept, parameters) -> gradients."""
         program, places = self.program, self.schedule.backward
         self.backward = True
-        own = sum(bytes_of(v) for p in ("before", "loop") for v in places[p] if v.op not in VIEWS)
-        self.chunk = max(1, min(self.steps, max(8, CHUNK_BYTES // max(own, 1))))
+        own = [v for p in ("before", "loop") for v in places[p]]
+        self.chunk = max(1, min(self.steps, max(8, CHUNK_BYTES // max(self.room(own), 1))))
         self.prelude, self.body, self.call_lists = [], [], set()
         given = [self.source(v, f"gy{v.index}", "T").array for v in program.seeds_y]
         carried = []
@@ -173,14 +178,7 @@ class _Writer(Sums):
         for value in places["before"]:
             self.slab(value)
         self.comment("step by step, from the end", places["loop"])
-        self.body.append("for t in range(hi - 1, lo - 1, -1):")
-        self.indent = "    "
-        for value in places["loop"]:
-            self.step(value)
-        self.carry(carried)
-        if self.body[-1].startswith("for t in"):
-            self.write("pass")
-        self.indent = ""
+        self.backward_loop(places["loop"], carried)
         self.comment("for all steps of the chunk at once", needed)
         for value in needed:
             self.slab(value)
@@ -222,6 +220,21 @@ class _Writer(Sums):
             f"def backward({', '.join(arguments)}):",
             *_in([*unpack, *head, *self.with_lists(self.prelude), *once, *loop, result]),
         ]
+
+    def room(self, values: list[Value]) -> int:
+        """The bytes that the backward pass's own values take, a step."""
+        return sum(bytes_of(v) for v in values if v.op not in VIEWS)
+
+    def backward_loop(self, values: list[Value], carried: list[str]) -> None:
+        """The steps of a chunk, the last one first."""
+        self.body.append("for t in range(hi - 1, lo - 1, -1):")
+        self.indent = "    "
+        for value in values:
+            self.step(value)
+        self.carry(carried)
+        if self.body[-1].startswith("for t in"):
+            self.write("pass")
+        self.indent = ""
 
     def carry_in_place(self, loop: list[Value], carried: list[str]) -> None:
         """Let what a step hands back be written where it is read, if by then it has been read."""
