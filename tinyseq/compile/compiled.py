@@ -32,11 +32,12 @@ from tinyseq.nn.module import Module
 from tinyseq.nn.parameter import Parameter
 from tinyseq.nn.sequence import SequenceModel
 from tinyseq.ops import where
+from tinyseq.recurrence.checkpoint import segment_length
 
 KEPT_LOOPS = 16  # of different shapes, for each compiled cell
 
 
-def compile(module: Any, emitter: str = "numpy") -> Any:
+def compile(module: Any, emitter: str = "numpy", checkpoint_every: int | str | None = None) -> Any:
     """A cell, layer or sequence model that computes the same as the given one, faster.
 
     It shares the parameters with the original. Shapes are found at the first call.
@@ -44,13 +45,16 @@ def compile(module: Any, emitter: str = "numpy") -> Any:
     Args:
         module: an ``nn.Cell``, a layer (``RNN``, ``LSTM``, ``GRU``), or a ``SequenceModel``.
         emitter: what writes the loop: "numpy".
+        checkpoint_every: less memory for more time: of every run only the state after every so many
+            steps is kept for the backward pass, which runs the steps between a second time. "sqrt"
+            takes the square root of T. ``unroll(..., checkpoint_every=)`` decides for one run.
 
     Raises:
-        ConfigError: an emitter that does not exist.
+        ConfigError: an emitter that does not exist; checkpoint_every out of range.
         CompileError: something else; at the first call also for a step that cannot be compiled,
             with the reason.
     """
-    return _compiled(module, Options(emitter))
+    return _compiled(module, Options(emitter, checkpoint_every))
 
 
 def _compiled(module: Any, options: Options) -> Any:
@@ -128,7 +132,14 @@ class Compiled(Cell):
             raise CompileError("nothing has run yet: shapes are known after the first call")
         return self.kept.last
 
-    def run_steps(self, xs: Any, state: Any, steps: int, running: Any = None) -> tuple[Any, Any]:
+    def run_steps(
+        self,
+        xs: Any,
+        state: Any,
+        steps: int,
+        running: Any = None,
+        checkpoint_every: int | str | None = None,
+    ) -> tuple[Any, Any]:
         """All steps: the outputs, stacked, and the final state.
 
         Args:
@@ -136,7 +147,10 @@ class Compiled(Cell):
             state: structure of arrays or Tensors, the initial state.
             steps: T, at least 1.
             running: (T, N) of booleans, which sequences have not ended; None for all.
+            checkpoint_every: for this run; by default as the cell was compiled.
         """
+        every = self.options.checkpoint_every if checkpoint_every is None else checkpoint_every
+        every = None if every is None else segment_length(every, steps)
         step: Any = self.cell
         if running is not None:
             step, xs = _Held(self.cell), (xs, running)
@@ -148,8 +162,9 @@ class Compiled(Cell):
             )
         parameters: list[Any] = self.parameters()
         needed = tuple(isinstance(a, Tensor) and a.requires_grad for a in [*inputs, *parameters])
-        key = (steps, _kinds(inputs), _kinds(states), _kinds(parameters), structure.skeleton(xs),
-               structure.skeleton(state), running is not None, needed)  # fmt: skip
+        kinds = _kinds(inputs), _kinds(states), _kinds(parameters)
+        skeletons = structure.skeleton(xs), structure.skeleton(state)
+        key = (steps, every, kinds, skeletons, running is not None, needed)
         loop = self.kept.get(key, step)
         if loop is None:
             example = structure.map(lambda a: None if a is None else raw(a)[0], xs)
@@ -159,7 +174,8 @@ class Compiled(Cell):
                 g if wanted else None
                 for g, wanted in zip(program.input_grads, needed, strict=False)
             ]
-            loop = self.kept.add(key, Loop(program, step, example, start, steps, self.options))
+            loop = Loop(program, step, example, start, steps, self.options, every)
+            self.kept.add(key, loop)
         return loop.run(inputs, states, parameters)
 
 

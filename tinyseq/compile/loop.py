@@ -15,6 +15,7 @@ from tinyseq.compile.options import Options
 from tinyseq.compile.program import Program
 from tinyseq.compile.rewrite import rewrite
 from tinyseq.compile.schedule import Schedule, schedule
+from tinyseq.compile.segments import Segments
 from tinyseq.compile.simplify import simplify
 from tinyseq.errors import GraphError
 
@@ -23,10 +24,20 @@ class Loop:
     """The loop for one combination of shapes, with the memory it works in."""
 
     def __init__(
-        self, program: Program, step: Any, x: Any, state: Any, steps: int, options: Options
+        self,
+        program: Program,
+        step: Any,
+        x: Any,
+        state: Any,
+        steps: int,
+        options: Options,
+        every: int | None,
     ) -> None:
         self.schedule: Schedule = schedule(optimized(program))
-        self.emitted = options.emit()(self.schedule, steps)
+        emit = options.emit()
+        self.emitted = (
+            Segments(emit, self.schedule, steps, every) if every else emit(self.schedule, steps)
+        )
         with no_grad():
             given = structure.map(lambda a: None if a is None else Tensor(a), x)
             self.output = step(given, structure.map(Tensor, state))[0]

@@ -1,7 +1,8 @@
 """``unroll`` of a compiled cell: all steps in one call.
 
-A compiled cell has ``run_steps(xs, state, steps, running)`` besides the call of one step. What is
-left to do here is what surrounds the loop: the order of time, padding, and detached parts.
+A compiled cell has ``run_steps(xs, state, steps, running, checkpoint_every)`` besides the call of
+one step. What is left to do here is what surrounds the loop: the order of time, padding, and
+detached parts.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ def at_once(
     lengths: Any,
     reverse: bool,
     every: int | None,
+    checkpoint_every: int | str | None,
     as_list: bool,
 ) -> tuple[Any, Any]:
     """``unroll`` of a compiled cell, which runs all steps in one call (of each detached part)."""
@@ -69,7 +71,11 @@ def at_once(
         if x is not None and (reverse or part != slice(0, total)):
             x = structure.map(lambda a, part=part: None if a is None else a[:steps][order][part], x)
         outputs, state = cell.run_steps(
-            x, state, part.stop - start, None if running is None else running[part]
+            x,
+            state,
+            part.stop - start,
+            None if running is None else running[part],
+            checkpoint_every,
         )
         parts.append(outputs)
     joined = parts[0]

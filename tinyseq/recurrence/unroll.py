@@ -20,6 +20,7 @@ from tinyseq.autograd.node import Scope, current_scope, scope
 from tinyseq.autograd.primitive import recording
 from tinyseq.errors import ConfigError
 from tinyseq.recurrence.at_once import at_once, runs_at_once
+from tinyseq.recurrence.checkpoint import in_segments, segment_length
 from tinyseq.recurrence.feed import Feed
 from tinyseq.recurrence.labels import labelled, own_node
 from tinyseq.recurrence.ragged import cleared, held
@@ -46,6 +47,7 @@ def unroll(
     reverse: bool = False,
     feed: Feed | None = None,
     detach_every: int | None = None,
+    checkpoint_every: int | str | None = None,
     names: dict[str, str] | None = None,
     as_list: bool = False,
 ) -> tuple[Any, Any]:
@@ -66,6 +68,9 @@ def unroll(
             scheduled sampling ... (``tinyseq.recurrence.feed``). By default the given input it is.
         detach_every: truncated back-propagation: after every so many steps the state is carried on,
             but no gradient flows back across.
+        checkpoint_every: less memory for more time: of a recorded run only the state after every so
+            many steps is kept ("sqrt": the square root of T), and the backward pass runs the steps
+            between a second time (``tinyseq.recurrence.checkpoint``). Pictures show no steps then.
         names: what to call x, the states and o in the pictures, where it is not that: {"h": "g"}.
         as_list: give the outputs as a list of T, not stacked.
 
@@ -77,12 +82,19 @@ def unroll(
         ShapeError: inputs of different lengths; names the step in which shapes do not fit.
         StructureError: a step that does not return (y, state), or changes the state's structure.
         DataError: lengths that are negative, too long, or not one for each sequence.
+        ConfigError: detach_every or checkpoint_every out of range.
+        GraphError: with checkpoint_every, a step that reads what earlier ones computed, but not
+            from its state; in the backward pass, one that is not what it was the first time.
     """
     if detach_every is not None and detach_every < 1:
         raise ConfigError(f"unroll: detach_every is at least 1, not {detach_every}")
+    if checkpoint_every is not None:
+        segment_length(checkpoint_every, 1)
     plain = feed is None and recording.get() in (True, False)
     if plain and runs_at_once(cell, inputs, state):
-        return at_once(cell, inputs, state, length, lengths, reverse, detach_every, as_list)
+        return at_once(
+            cell, inputs, state, length, lengths, reverse, detach_every, checkpoint_every, as_list
+        )
     xs, steps = steps_of(inputs, length)
     batch = batch_size(inputs, state)
     ends = checked_lengths(lengths, batch, steps)
@@ -99,31 +111,45 @@ def unroll(
         return no_outputs(cell, inputs, state, as_list), state
     order = range(steps - 1, -1, -1) if reverse else range(steps)
     input_names = [call(name) for name in structure.names(xs[0] if xs else None, "x")]
-    outputs: list[Any] = [None] * steps
-    output_names = None
-    last = None
+    output_names: list[str] = []
     outer = current_scope.get()
+
+    def run(first: int, xs: list[Any], state: Any, last: Any) -> tuple[list[Any], Any]:
+        """Some steps of the run, from number ``first`` on, which read these inputs."""
+        outputs = []
+        for count, x in enumerate(xs, first):
+            t = order[count]
+            current_scope.set(Scope(outer, "step", t + 1))
+            if feed is not None:
+                x = feed(count, x, last)
+            if ends is not None and x is not None:
+                x = cleared(ends > t, x)
+            if x is not None:
+                x = labelled(x, input_names)
+            if detach_every and count and count % detach_every == 0:
+                state = labelled(structure.map(detached, state), state_names)
+            last, new = checked_step(cell, x, state, t + 1)
+            if ends is not None:
+                last, new = held(ends > t, last, new, state)
+            state = labelled(new, state_names)
+            if not output_names:
+                output_names.extend(call(name) for name in structure.names(last, "o"))
+            last = labelled(last, output_names)
+            outputs.append(last)
+        return outputs, state
+
+    xs = xs if xs else [None] * steps
+    xs = xs[::-1] if reverse else xs
     token = current_scope.set(outer)
     try:
         with paused_gc():
-            for count, t in enumerate(order):
-                current_scope.set(Scope(outer, "step", t + 1))
-                x = xs[t] if xs else None
-                if feed is not None:
-                    x = feed(count, x, last)
-                if ends is not None and x is not None:
-                    x = cleared(ends > t, x)
-                if x is not None:
-                    x = labelled(x, input_names)
-                if detach_every and count and count % detach_every == 0:
-                    state = labelled(structure.map(detached, state), state_names)
-                last, new = checked_step(cell, x, state, t + 1)
-                if ends is not None:
-                    last, new = held(ends > t, last, new, state)
-                state = labelled(new, state_names)
-                if output_names is None:
-                    output_names = [call(name) for name in structure.names(last, "o")]
-                outputs[t] = last = labelled(last, output_names)
+            if checkpoint_every is None:
+                outputs, state = run(0, xs, state, None)
+            else:
+                outputs, state = in_segments(
+                    run, xs, state, segment_length(checkpoint_every, steps), [cell, feed]
+                )
     finally:
         current_scope.reset(token)
+    outputs = outputs[::-1] if reverse else outputs
     return (outputs if as_list else stacked(outputs)), state
