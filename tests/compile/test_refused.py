@@ -251,20 +251,6 @@ def test_a_value_checked_by_the_step_itself():
 # -- tensors from outside --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "outside",
-    [
-        ts.tensor(np.ones((3, 2)), requires_grad=True),
-        ts.tensor(np.ones((3, 2)), requires_grad=True) * 2.0,
-        nn.Parameter(np.ones((3, 2))),
-        nn.Parameter(np.ones((3, 2)), requires_grad=False),
-    ],
-    ids=["leaf", "computed", "parameter of nobody", "frozen"],
-)
-def test_a_tensor_from_outside_would_lose_its_gradient(outside: Any):
-    assert "from outside" in refusal(lambda self, x, h: h * outside)
-
-
 def test_a_constant_from_outside_is_one():
     outside = np.linspace(0, 1, 6).reshape(3, 2)
 

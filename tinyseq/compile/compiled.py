@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tinyseq import structure
@@ -23,7 +23,9 @@ from tinyseq.autograd.tensor import Tensor
 from tinyseq.compile.explain import explain
 from tinyseq.compile.loop import Loop, raw
 from tinyseq.compile.options import Options
+from tinyseq.compile.shared import Shared
 from tinyseq.compile.steady import remembered
+from tinyseq.compile.steps import Ragged
 from tinyseq.compile.trace import trace
 from tinyseq.errors import CompileError
 from tinyseq.nn.cell import Cell
@@ -31,7 +33,6 @@ from tinyseq.nn.layers import Recurrent
 from tinyseq.nn.module import Module
 from tinyseq.nn.parameter import Parameter
 from tinyseq.nn.sequence import SequenceModel
-from tinyseq.ops import where
 from tinyseq.recurrence.checkpoint import segment_length
 
 KEPT_LOOPS = 16  # of different shapes, for each compiled cell
@@ -93,14 +94,20 @@ class Compiled(Cell):
         """A copy has the copied cell, and memory of its own."""
         return Compiled, (self.cell, self.options)
 
+    def __getattr__(self, name: str) -> Any:
+        """What else there is of the cell: its sizes, its parameters."""
+        if name.startswith("__") or "cell" not in vars(self):
+            raise AttributeError(name)
+        return getattr(self.cell, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """An attribute is set on the cell, where its step reads it."""
+        setattr(self.cell, name, value)
+
     @property
-    def training(self) -> bool:
+    def training(self) -> bool:  # type: ignore[override]
         """The cell's."""
         return self.cell.training
-
-    @training.setter
-    def training(self, training: bool) -> None:
-        self.cell.training = training
 
     @property
     def loops(self) -> OrderedDict[Any, Loop]:
@@ -153,7 +160,7 @@ class Compiled(Cell):
         every = None if every is None else segment_length(every, steps)
         step: Any = self.cell
         if running is not None:
-            step, xs = _Held(self.cell), (xs, running)
+            step, xs = Ragged(self.cell), (xs, running)
         inputs = [a for a in structure.leaves(xs) if a is not None]
         states = structure.leaves(state)
         if any(value is None for value in states):
@@ -161,22 +168,23 @@ class Compiled(Cell):
                 f"a state without an array cannot be compiled: {structure.skeleton(state)}"
             )
         parameters: list[Any] = self.parameters()
-        needed = tuple(isinstance(a, Tensor) and a.requires_grad for a in [*inputs, *parameters])
-        kinds = _kinds(inputs), _kinds(states), _kinds(parameters)
-        skeletons = structure.skeleton(xs), structure.skeleton(state)
-        key = (steps, every, kinds, skeletons, running is not None, needed)
-        loop = self.kept.get(key, step)
+        shared, settings = self.kept.outside(step)
+        given = [*inputs, *states, *parameters, *shared.values()]
+        needed = tuple(isinstance(a, Tensor) and a.requires_grad for a in given)
+        key = (
+            steps, every, _kinds(inputs), _kinds(states), _kinds(parameters),
+            structure.skeleton(xs), structure.skeleton(state), running is not None, needed,
+            tuple(shared), _kinds(shared.values()), settings,
+        )  # fmt: skip
+        loop = self.kept.get(key, shared)
         if loop is None:
             example = structure.map(lambda a: None if a is None else raw(a)[0], xs)
             start = structure.map(raw, state)
-            program = trace(step, example, start, parameters)
-            program.input_grads = [
-                g if wanted else None
-                for g, wanted in zip(program.input_grads, needed, strict=False)
-            ]
-            loop = Loop(program, step, example, start, steps, self.options, every)
+            program = trace(step, example, start, parameters, shared)
+            program.leave_out(needed)
+            loop = Loop(program, step, example, start, steps, self.options, every, shared)
             self.kept.add(key, loop)
-        return loop.run(inputs, states, parameters)
+        return loop.run(inputs, states, parameters, shared)
 
 
 class _Kept:
@@ -187,47 +195,39 @@ class _Kept:
         self.last: Loop | None = None
         self.changes = -1
         self.settings: Any = None
+        self.shared: Any = None
         self.lock = threading.Lock()
 
-    def get(self, key: Any, step: Any) -> Loop | None:
-        """The loop for a key, if there is one for the cell as it is now."""
+    def outside(self, step: Any) -> tuple[dict[str, Any], tuple]:
+        """What the step may read beside its arguments, as ``Shared.now`` tells."""
         with self.lock:
             if Module.changes != self.changes:
-                self.changes, settings = Module.changes, remembered(step)
+                self.changes, settings = Module.changes, remembered(step, arrays=False)
+                self.shared = Shared(step)
                 if settings != self.settings:
                     self.loops.clear()
                     self.settings = settings
+            return self.shared.now()
+
+    def get(self, key: Any, shared: dict[str, Any]) -> Loop | None:
+        """The loop for a key, if there is one of which no part has been replaced."""
+        with self.lock:
             loop = self.loops.get(key)
-            if loop is not None:
-                self.loops.move_to_end(key)
-                self.last = loop
+            if loop is None or not loop.holds(shared):
+                return None
+            self.loops.move_to_end(key)
+            self.last = loop
             return loop
 
     def add(self, key: Any, loop: Loop) -> Loop:
         """Keep a loop, and let go of the one that has not been used for longest."""
         with self.lock:
             self.loops[key] = self.last = loop
+            self.loops.move_to_end(key)
             while len(self.loops) > KEPT_LOOPS:
                 self.loops.popitem(last=False)
             return loop
 
 
-class _Held:
-    """A step in which sequences that have ended stay as they are, as ``unroll`` has it."""
-
-    def __init__(self, cell: Cell) -> None:
-        self.cell = cell
-
-    def __call__(self, pair: Any, state: Any) -> tuple[Any, Any]:
-        x, running = pair
-        y, new = self.cell(x, state)
-
-        def hold(value: Any, before: Any) -> Any:
-            mask = running.reshape((running.shape[0],) + (1,) * (len(value.shape) - 1))
-            return where(mask, value, before)
-
-        return structure.map(lambda a: hold(a, 0.0), y), structure.map(hold, new, state)
-
-
-def _kinds(values: list[Any]) -> tuple:
+def _kinds(values: Iterable[Any]) -> tuple:
     return tuple((tuple(v.shape), raw(v).dtype.str) for v in values)

@@ -18,6 +18,7 @@ from tinyseq.compile.schedule import Schedule, schedule
 from tinyseq.compile.segments import Segments
 from tinyseq.compile.simplify import simplify
 from tinyseq.errors import GraphError
+from tinyseq.nn.parameter import Parameter
 
 
 class Loop:
@@ -32,7 +33,17 @@ class Loop:
         steps: int,
         options: Options,
         every: int | None,
+        shared: dict[str, Any],
     ) -> None:
+        self.shared, self.fixed = program.shared, program.fixed
+        # arrays from outside that the step turned into others by itself, which are constants now
+        self.baked = {
+            path: raw(value)
+            for path, value in shared.items()
+            if path not in self.shared and not isinstance(value, Parameter)
+        }
+        grads = [*program.input_grads, *program.state_grads, *program.parameter_grads]
+        self.differentiable = [g is not None for g in grads]
         self.schedule: Schedule = schedule(optimized(program))
         emit = options.emit()
         self.emitted = (
@@ -44,6 +55,10 @@ class Loop:
         self.state = state
         self.free: list[Any] = []
 
+    def holds(self, shared: dict[str, Any]) -> bool:
+        """Whether the arrays that are part of the loop are still those that the step reads."""
+        return all(raw(shared[path]) is array for path, array in self.baked.items())
+
     def workspace(self) -> Any:
         """forward and backward over memory that nobody else is using."""
         try:
@@ -51,13 +66,24 @@ class Loop:
         except IndexError:
             return self.emitted.build()
 
-    def run(self, inputs: list[Any], states: list[Any], parameters: list[Any]) -> tuple[Any, Any]:
-        tensors = [*inputs, *states, *parameters]
+    def run(
+        self, inputs: list[Any], states: list[Any], parameters: list[Any], shared: dict[str, Any]
+    ) -> tuple[Any, Any]:
+        """The outputs of all steps, stacked, and the final state."""
+        kept = {k: states[k] for k in self.fixed}
+        states = [state for k, state in enumerate(states) if k not in kept]
+        same = [*parameters, *(shared[path] for path in self.shared), *kept.values()]
+        tensors = [*inputs, *states, *same]
         arrays = [raw(value) for value in tensors]
         lease = Lease(self, len(inputs), len(states), arrays)
         outputs, finals = lease.forward()
         results = [*outputs, *finals]
-        parents = tuple(t.node if isinstance(t, Tensor) else None for t in tensors)
+        nodes = [t.node if isinstance(t, Tensor) else None for t in tensors]
+        # what no gradient reaches has none, as in unroll; a label is kept for the pictures
+        parents = tuple(
+            node if node is not None and (reached or not node.requires_grad) else None
+            for node, reached in zip(nodes, self.differentiable, strict=True)
+        )
         requires_grad = any(p is not None and p.requires_grad for p in parents)
         if requires_grad and recording.get():
             params = {"outputs": len(results), "shapes": tuple(r.shape for r in results)}
@@ -68,9 +94,12 @@ class Loop:
             ]
         else:
             results = [Tensor(r) for r in results]
-        given = iter(results)
+        ends = results[len(outputs) :]
+        for k, value in kept.items():
+            ends.insert(k, value if isinstance(value, Tensor) else Tensor(raw(value)))
+        given, last = iter(results), iter(ends)
         output = structure.map(lambda _: next(given), self.output)
-        return output, structure.map(lambda _: next(given), self.state)
+        return output, structure.map(lambda _: next(last), self.state)
 
 
 class Lease:
@@ -106,8 +135,7 @@ class Lease:
             found = self.workspace[1](*seeds, self.kept, *parameters)
             self.gradients = [array for group in found for array in group]
             self.seeds = g
-        found = self.gradients[i]
-        return np.zeros(self.arrays[i].shape, self.arrays[i].dtype) if found is None else found
+        return self.gradients[i]
 
 
 def _pull(g: Any, node: Any, i: int) -> Any:

@@ -8,6 +8,7 @@ source by ``emit_numpy``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -62,6 +63,8 @@ class Program:
         outputs, new_states: the results of the step.
         seeds_y, seeds_state: the cotangents of these.
         input_grads, state_grads, parameter_grads: what the seeds lead to; None where nothing does.
+        shared: the paths of what else is the same in every step; it stands behind the parameters.
+        fixed: which of the step's states are handed on as they are; they stand behind those.
     """
 
     inputs: list[Value]
@@ -74,14 +77,31 @@ class Program:
     input_grads: list[Value | None]
     state_grads: list[Value | None]
     parameter_grads: list[Value | None]
+    shared: list[str] = field(default_factory=list)
+    fixed: list[int] = field(default_factory=list)
 
     def replaced(self, new: dict[int, Value]) -> Program:
         """The Program with values exchanged for others, by their ids."""
 
         def swap(values: list[Any]) -> list[Any]:
-            return [None if value is None else new.get(id(value), value) for value in values]
+            return [new.get(id(v), v) if isinstance(v, Value) else v for v in values]
 
         return Program(**{f.name: swap(getattr(self, f.name)) for f in fields(self)})
+
+    def leave_out(self, needed: Sequence[bool]) -> None:
+        """Forget the gradients of inputs, and of states handed on, that nobody asks for.
+
+        Args:
+            needed: for every input and then for every state of the step, whether it is asked for.
+        """
+        inputs, states = needed[: len(self.inputs)], needed[len(self.inputs) :]
+        for k, wanted in enumerate(inputs):
+            if not wanted:
+                self.input_grads[k] = None
+        behind = len(self.parameters) - len(self.fixed)
+        for k, state in enumerate(self.fixed):
+            if not states[state]:
+                self.parameter_grads[behind + k] = None
 
     def forward_results(self) -> list[Value]:
         """What the step computes."""
@@ -91,6 +111,10 @@ class Program:
         """What its derivative computes."""
         grads = [*self.input_grads, *self.state_grads, *self.parameter_grads]
         return [value for value in grads if value is not None]
+
+    def results(self) -> list[Value]:
+        """What both compute."""
+        return self.forward_results() + self.backward_results()
 
 
 def in_order(results: list[Value]) -> list[Value]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import linecache
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ import numpy as np
 
 from tinyseq import structure
 from tinyseq.autograd.node import Node
+from tinyseq.autograd.tensor import Tensor, tensor
 from tinyseq.autograd.walk import walk_back
 from tinyseq.compile.program import Program, Value, in_order
 from tinyseq.compile.simplify import plain
 from tinyseq.errors import CompileError
 from tinyseq.nn.module import Module
+from tinyseq.nn.parameter import Parameter
 
 WAY_OUT = (
     "Compute with tinyseq.ops on the Tensors themselves, keep what changes from step to step in "
@@ -32,10 +35,18 @@ WAY_OUT = (
 PACKAGE = Path(__file__).parent.parent
 
 
-def other_step(step: Any, parameters: Any) -> tuple[Any, Any]:
-    """A copy of the step with other values of its parameters; the step itself if it has none."""
+def other_step(step: Any, parameters: Any, shared: Mapping[str, Any]) -> tuple[Any, Any]:
+    """A copy of the step with other values of its parameters; the step itself if it has none.
+
+    The Tensors that it shares with the outside are leaves with other values in the copy.
+    """
+    outside = {
+        id(t): tensor(other_values(t.data), t.requires_grad)
+        for t in shared.values()
+        if isinstance(t, Tensor) and not isinstance(t, Parameter)
+    }
     try:
-        other, copies = copy.deepcopy((step, list(parameters)))
+        other, copies = copy.deepcopy((step, list(parameters)), outside)
     except Exception:  # whatever an attribute raises that cannot be copied: an open file, a graph
         return step, parameters
     for parameter in copies:
@@ -95,24 +106,29 @@ def _equal(a: Any, b: Any) -> bool:
     return type(a) is type(b) and (a == b or a != a)
 
 
-def remembered(step: Any) -> dict[str, Any]:
-    """What the modules of a step hold in their attributes, in a form that can be compared."""
+def remembered(step: Any, arrays: bool = True) -> dict[str, Any]:
+    """What the modules of a step hold in their attributes, in a form that can be compared.
+
+    Without ``arrays``, an array in an attribute is as good as another.
+    """
     cell = step if isinstance(step, Module) else getattr(step, "cell", None)
     if not isinstance(cell, Module):
         return {}
     return {
-        f"{path}.{name}".lstrip("."): _summary(value)
+        f"{path}.{name}".lstrip("."): _summary(value, arrays)
         for path, module in cell.named_modules()
         for name, value in vars(module).items()
     }
 
 
-def _summary(value: Any) -> Any:
+def _summary(value: Any, arrays: bool) -> Any:
     if isinstance(value, bool | int | float | str | None | np.generic):
         return value
     if isinstance(value, list | tuple | dict | set):
         inside = list(value.values()) if isinstance(value, dict) else list(value)
-        return type(value), [_summary(entry) for entry in inside]
+        return type(value), [_summary(entry, arrays) for entry in inside]
+    if isinstance(value, Tensor | np.ndarray) and not isinstance(value, Parameter) and not arrays:
+        return "an array"
     return id(value)
 
 

@@ -7,7 +7,7 @@ on, from seeds that are nodes as well: that is the backward graph of the step, f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ from tinyseq.autograd.node import Leaf, Node, next_order, scope
 from tinyseq.autograd.primitive import PICK, TRACED, recording
 from tinyseq.autograd.tensor import Tensor, label
 from tinyseq.autograd.walk import reachable, walk_back
-from tinyseq.compile.program import Program, Value
+from tinyseq.compile.program import Program, Value, in_order
+from tinyseq.compile.shared import Shared
 from tinyseq.compile.steady import (
     line_of,
     other_step,
@@ -38,6 +39,7 @@ def trace(
     x: Any,
     state: Any,
     parameters: Sequence[Tensor],
+    shared: Mapping[str, Any] | None = None,
 ) -> Program:
     """One step as a Program.
 
@@ -46,6 +48,10 @@ def trace(
         x: an example of the input (a structure of raw arrays, or None).
         state: an example of the state (a structure of raw arrays).
         parameters: the tensors whose gradients are wanted.
+        shared: what else the step may read, the same in every step: arrays and Tensors by their
+            paths. Those that it does read become further parameters.
+
+    A state that is handed on as it is becomes a parameter, too.
 
     Raises:
         CompileError: the step does not do the same in every time step, as far as can be seen, or
@@ -53,16 +59,19 @@ def trace(
         Exception: what the step raises uncompiled as well.
     """
     with np.errstate(all="ignore"):  # the numbers of a trace are of no interest
-        return _traced_twice(step, x, state, parameters)
+        return _traced_twice(step, x, state, parameters, shared or {})
 
 
-def _traced_twice(step: Any, x: Any, state: Any, parameters: Sequence[Tensor]) -> Program:
+def _traced_twice(
+    step: Any, x: Any, state: Any, parameters: Sequence[Tensor], shared: Mapping[str, Any]
+) -> Program:
     """The trace, if a second one on other values is the same."""
-    program = _attempt(step, x, state, parameters)
-    other, copies = other_step(step, parameters)
+    program = _attempt(step, x, state, parameters, shared)
+    other, copies = other_step(step, parameters, shared)
     before = remembered(other)
+    found = Shared(other).now()[0] if shared else {}
     try:
-        again = _attempt(other, other_values(x), other_values(state), copies)
+        again = _attempt(other, other_values(x), other_values(state), copies, found)
     except Exception as error:
         if isinstance(error, CompileError):
             raise
@@ -74,11 +83,13 @@ def _traced_twice(step: Any, x: Any, state: Any, parameters: Sequence[Tensor]) -
     return program
 
 
-def _attempt(step: Any, x: Any, state: Any, parameters: Sequence[Tensor]) -> Program:
+def _attempt(
+    step: Any, x: Any, state: Any, parameters: Sequence[Tensor], shared: Mapping[str, Any]
+) -> Program:
     """One trace, whose errors say where they come from."""
     token = recording.set(TRACED)
     try:
-        return _traced(step, x, state, parameters)
+        return _Trace(parameters, shared).program(step, x, state)
     except Exception as error:
         recording.set(True)
         if not isinstance(error, CompileError):
@@ -98,74 +109,163 @@ def _run_plainly(step: Any, x: Any, state: Any) -> None:
         checked_step(step, given, structure.map(lambda a: label(a, "h"), state), 1)
 
 
-def _traced(step: Any, x: Any, state: Any, parameters: Sequence[Tensor]) -> Program:
-    known: dict[Any, Value] = {}
-    start = next_order()
+class _Trace:
+    """The values of one step, by the nodes that stand for them."""
 
-    def source(kind: str, index: int, array: Any, node: Node | None = None) -> Tensor:
+    def __init__(self, parameters: Sequence[Tensor], shared: Mapping[str, Any]) -> None:
+        self.start = next_order()  # nodes with smaller numbers were there before
+        self.known: dict[Any, Value] = {}
+        self.outside: dict[int, Value] = {}  # arrays without a node, by their ids
+        self.shared: dict[str, tuple[Any, Value]] = {}  # by their paths
+        self.parameters: list[Any] = [parameter.node for parameter in parameters]
+        for k, leaf in enumerate(self.parameters):
+            label = leaf.symbol or leaf.parameter_name
+            self.known[leaf] = Value("parameter", leaf.shape, leaf.dtype, index=k, label=label)
+        for path, value in shared.items():
+            self._share(path, value)
+
+    def _share(self, path: str, value: Any) -> None:
+        node = value.node if isinstance(value, Tensor) else None
+        array = value.data if isinstance(value, Tensor) else value
+        label = getattr(node, "label", None) or path.replace(" ", ".").rpartition(".")[2]
+        found = Value("parameter", array.shape, array.dtype, label=label)
+        if node is None:
+            found = self.outside.setdefault(id(array), found)
+        else:
+            found = self.known.setdefault(node, found)
+        self.shared[path] = node, found
+
+    def source(self, kind: str, index: int, array: Any) -> Tensor:
+        """A leaf for what a step is given."""
         needs_grad = array.dtype.kind == "f" and kind not in ("seed_y", "seed_state")
-        leaf = Leaf(array.shape, array.dtype, needs_grad) if node is None else node
-        known[leaf] = Value(kind, array.shape, array.dtype, index=index, label=leaf.label)
+        leaf = Leaf(array.shape, array.dtype, needs_grad)
+        self.known[leaf] = Value(kind, array.shape, array.dtype, index=index)
         return Tensor(array, leaf)
 
-    xs = [source("input", k, a) for k, a in enumerate(structure.leaves(x)) if a is not None]
-    states = [source("state", k, a) for k, a in enumerate(structure.leaves(state))]
-    for k, parameter in enumerate(parameters):
-        leaf: Any = parameter.node
-        source("parameter", k, parameter.data, leaf)
-        known[leaf].label = leaf.symbol or leaf.parameter_name
-    given, before = iter(xs), iter(states)
-    result = checked_step(
-        step,
-        structure.map(lambda a: None if a is None else next(given), x),
-        structure.map(lambda a: next(before), state),
-        1,
-    )
-    outputs = [_as_tensor(value, "output") for value in structure.leaves(result[0])]
-    new = [_as_tensor(value, "state") for value in structure.leaves(result[1])]
-    for name, tensor in zip(structure.names(result[1], "h"), new, strict=True):
-        node: Any = tensor.node
-        node.label = node.label or name
-    for old, tensor in zip(states, new, strict=True):
-        if old.shape != tensor.shape or old.dtype != tensor.dtype:
+    def program(self, step: Any, x: Any, state: Any) -> Program:
+        """The step and its derivative."""
+        arrays = [a for a in structure.leaves(x) if a is not None]
+        xs = [self.source("input", k, a) for k, a in enumerate(arrays)]
+        states = [self.source("state", k, a) for k, a in enumerate(structure.leaves(state))]
+        given, before = iter(xs), iter(states)
+        result = checked_step(
+            step,
+            structure.map(lambda a: None if a is None else next(given), x),
+            structure.map(lambda a: next(before), state),
+            1,
+        )
+        outputs = [_as_tensor(value, "output") for value in structure.leaves(result[0])]
+        new = [_as_tensor(value, "state") for value in structure.leaves(result[1])]
+        _check_states(states, new)
+        fixed = [k for k, old in enumerate(states) if old.node is new[k].node]
+        for k, name in enumerate(structure.names(result[1], "h")):
+            node: Any = new[k].node
+            if node.order > self.start and node.label is None:
+                node.label = name
+            if k in fixed:
+                self.known[node].kind, self.known[node].label = "parameter", node.label
+        carried = [k for k in range(len(states)) if k not in fixed]
+        states, kept = [states[k] for k in carried], [states[k] for k in fixed]
+        program = self._differentiated(xs, states, outputs, [new[k] for k in carried], kept)
+        program.fixed = fixed
+        return program
+
+    def _differentiated(
+        self,
+        xs: list[Tensor],
+        states: list[Tensor],
+        outputs: list[Tensor],
+        new: list[Tensor],
+        kept: list[Tensor],
+    ) -> Program:
+        """The Program; its backward part is recorded here."""
+        seeds_y = [self.source("seed_y", k, tensor.data) for k, tensor in enumerate(outputs)]
+        seeds_state = [self.source("seed_state", k, tensor.data) for k, tensor in enumerate(new)]
+        cotangents: dict[Any, Any] = {}
+        for tensor, seed in zip([*outputs, *new], [*seeds_y, *seeds_state], strict=True):
+            if tensor.requires_grad:
+                met = cotangents.get(tensor.node)
+                cotangents[tensor.node] = seed if met is None else met + seed
+        found = walk_back(
+            reachable(list(cotangents), stop=self.known.keys()),
+            cotangents,
+            retain_graph=True,
+            create_graph=True,
+            wanted=set(self.known),
+            stop_at_wanted=True,
+        )
+
+        def read(tensors: list[Tensor]) -> list[Value]:
+            return [self._read(tensor.node) for tensor in tensors]
+
+        def gradients(nodes: Iterable[Any]) -> list[Value | None]:
+            grads = [found.get(node) for node in nodes]
+            return [None if g is None else read([_as_tensor(g, "gradient")])[0] for g in grads]
+
+        program = Program(
+            inputs=read(xs),
+            states=read(states),
+            parameters=[self.known[node] for node in self.parameters],
+            outputs=read(outputs),
+            new_states=read(new),
+            seeds_y=read(seeds_y),
+            seeds_state=read(seeds_state),
+            input_grads=gradients(x.node for x in xs),
+            state_grads=gradients(state.node for state in states),
+            parameter_grads=gradients(self.parameters),
+        )
+        read_in_step = set(map(id, in_order(program.results())))
+        for path, (node, value) in self.shared.items():
+            if id(value) in read_in_step and value not in program.parameters:
+                program.shared.append(path)
+                value.index = len(program.parameters)
+                program.parameters.append(value)
+                program.parameter_grads += gradients([node])
+        program.parameters += read(kept)
+        program.parameter_grads += gradients(state.node for state in kept)
+        return program
+
+    def _read(self, root: Any) -> Value:
+        """The value of a node; those behind it become known, each once, without recursion."""
+        for node in reachable([root], for_pictures=True, stop=self.known.keys()):
+            if node not in self.known:
+                self.known[node] = self._value(node)
+        return self.known[root]
+
+    def _value(self, node: Node) -> Value:
+        computed = node.primitive is not None
+        if node.order < self.start if computed else node.requires_grad or node.value is None:
+            raise CompileError(
+                f"it reads a tensor of shape {node.shape} from outside ({node.where()}), whose "
+                "gradient would be lost: make it an attribute of the cell, which is read anew at "
+                "every call, or a parameter, an input or a state"
+            )
+        if node.primitive is None:
+            constant = Value(
+                "constant", node.shape, node.dtype, content=node.value, label=node.label,
+                where=node.where(),
+            )  # fmt: skip
+            return self.outside.get(id(node.value), constant)
+        inputs = tuple(self.known[parent] for parent in node.parents if parent is not None)
+        if node.primitive is PICK:
+            # an output of split or unbind: a piece of what went in
+            (whole,) = node.parents
+            assert whole is not None
+            return _piece(self.known[whole], node)
+        return Value(
+            "result", node.shape, node.dtype, node.primitive, inputs, node.params or {}, node.label,
+            where=node.where(),
+        )  # fmt: skip
+
+
+def _check_states(before: list[Tensor], after: list[Tensor]) -> None:
+    """Raise CompileError if a step cannot be given the state that it gives."""
+    for old, new in zip(before, after, strict=True):
+        if old.shape != new.shape or old.dtype != new.dtype:
             raise CompileError(
                 f"a state goes in as {old.dtype}{old.shape} and comes out as "
-                f"{tensor.dtype}{tensor.shape}: every step must give what it takes"
+                f"{new.dtype}{new.shape}: every step must give what it takes"
             )
-
-    seeds_y = [source("seed_y", k, tensor.data) for k, tensor in enumerate(outputs)]
-    seeds_state = [source("seed_state", k, tensor.data) for k, tensor in enumerate(new)]
-    cotangents: dict[Any, Any] = {}
-    for tensor, seed in zip([*outputs, *new], [*seeds_y, *seeds_state], strict=True):
-        if tensor.requires_grad:
-            met = cotangents.get(tensor.node)
-            cotangents[tensor.node] = seed if met is None else met + seed
-    wanted: list[Any] = [*xs, *states, *parameters]
-    found = walk_back(
-        reachable(list(cotangents)),
-        cotangents,
-        retain_graph=True,
-        create_graph=True,
-        wanted={tensor.node for tensor in wanted},
-    )
-
-    read = _Reader(known, start)
-    grads = [
-        read(_as_tensor(found[tensor.node], "gradient").node) if tensor.node in found else None
-        for tensor in wanted
-    ]
-    return Program(
-        inputs=[known[t.node] for t in xs],
-        states=[known[t.node] for t in states],
-        parameters=[known[t.node] for t in parameters],
-        outputs=[read(t.node) for t in outputs],
-        new_states=[read(t.node) for t in new],
-        seeds_y=[known[t.node] for t in seeds_y],
-        seeds_state=[known[t.node] for t in seeds_state],
-        input_grads=grads[: len(xs)],
-        state_grads=grads[len(xs) : len(xs) + len(states)],
-        parameter_grads=grads[len(xs) + len(states) :],
-    )
 
 
 def _as_tensor(value: Any, what: str) -> Tensor:
@@ -178,43 +278,6 @@ def _as_tensor(value: Any, what: str) -> Tensor:
     leaf = Leaf(array.shape, array.dtype, False)
     leaf.value = array
     return Tensor(array, leaf)
-
-
-class _Reader:
-    """From nodes to values, each once; without recursion."""
-
-    def __init__(self, known: dict[Any, Value], start: int) -> None:
-        self.known = known
-        self.start = start  # the creation number at which the trace began
-
-    def __call__(self, root: Any) -> Value:
-        for node in reachable([root], for_pictures=True):
-            if node not in self.known:
-                self.known[node] = self._value(node)
-        return self.known[root]
-
-    def _value(self, node: Node) -> Value:
-        computed = node.primitive is not None
-        if node.order < self.start if computed else node.requires_grad or node.value is None:
-            raise CompileError(
-                f"it reads a tensor of shape {node.shape} from outside ({node.where()}), whose "
-                "gradient would be lost: make it a parameter of the cell, or an input or a state"
-            )
-        if node.primitive is None:
-            return Value(
-                "constant", node.shape, node.dtype, content=node.value, label=node.label,
-                where=node.where(),
-            )  # fmt: skip
-        inputs = tuple(self.known[parent] for parent in node.parents if parent is not None)
-        if node.primitive is PICK:
-            # an output of split or unbind: a piece of what went in
-            (whole,) = node.parents
-            assert whole is not None
-            return _piece(self.known[whole], node)
-        return Value(
-            "result", node.shape, node.dtype, node.primitive, inputs, node.params or {}, node.label,
-            where=node.where(),
-        )  # fmt: skip
 
 
 def _piece(whole: Value, node: Node) -> Value:

@@ -1,0 +1,100 @@
+"""shared: the arrays that a step reads beside its input, its state and its parameters.
+
+    decoder.memory = states          # an encoder's, say; set anew for every batch
+    ys, _ = ts.unroll(fast, xs)      # their gradient is the sum over the steps
+
+They are the same in every step of a run, but not in every run. So the loop is given them like
+parameters, read anew at every call from where they are: an attribute of the cell (or of a module
+inside, also in a list, tuple or dict), or a variable that a function of the cell finds around it.
+"""
+
+from __future__ import annotations
+
+import dis
+import inspect
+from collections.abc import Iterator
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from tinyseq import structure
+from tinyseq.autograd.tensor import Tensor
+from tinyseq.nn.module import Module
+from tinyseq.nn.parameter import Parameter
+
+PLAIN = (bool, int, float, str, type(None))
+DATA = (Tensor, np.ndarray, *PLAIN, *structure.CONTAINERS)
+LIBRARY = __name__.partition(".")[0]
+
+
+class Shared:
+    """The places where a step may find arrays, and what is there now."""
+
+    def __init__(self, step: Any) -> None:
+        cell = step if isinstance(step, Module) else getattr(step, "cell", None)
+        self.own = {id(p) for p in cell.parameters()} if isinstance(cell, Module) else set()
+        self.places: list[tuple[str, Any, Any]] = []  # the path, a mapping, the key in it
+        seen: set[Any] = set()
+        for path, module in cell.named_modules() if isinstance(cell, Module) else ():
+            self.places += _attributes(path, module)
+            for function in _functions(module):
+                self.places += _around(function, seen)
+
+    def now(self) -> tuple[dict[str, Any], tuple]:
+        """The arrays and Tensors by their paths, and what else is there, for comparison."""
+        arrays: dict[str, Any] = {}
+        rest = []
+        for path, holder, key in self.places:
+            value = holder.cell_contents if key is None else holder.get(key)
+            alone = not structure.is_container(value)
+            for number, entry in enumerate([value] if alone else structure.leaves(value)):
+                if isinstance(entry, Tensor | np.ndarray) and id(entry) not in self.own:
+                    arrays[path if alone else f"{path}.{number}"] = entry
+                elif isinstance(entry, PLAIN):
+                    rest.append((path, number, entry))
+        return arrays, tuple(rest)
+
+
+def _attributes(path: str, module: Module) -> Iterator[tuple[str, Any, Any]]:
+    """The attributes of a module that are arrays, or in which arrays may be put."""
+    for name, value in vars(module).items():
+        array = isinstance(value, Tensor | np.ndarray) and not isinstance(value, Parameter)
+        held = structure.is_container(value) and not all(
+            isinstance(entry, Module | Parameter) for entry in structure.leaves(value)
+        )
+        if array or held:
+            yield f"{path}.{name}".lstrip("."), vars(module), name
+
+
+def _functions(module: Module) -> Iterator[Any]:
+    """The functions that a user wrote into the class of a module, or put into its attributes."""
+    for kind in type(module).__mro__:
+        if kind.__module__.partition(".")[0] not in (LIBRARY, "builtins"):
+            yield from vars(kind).values()
+    yield from vars(module).values()
+
+
+def _around(function: Any, seen: set[Any]) -> Iterator[tuple[str, Any, Any]]:
+    """The variables of the scopes around a function that hold data; those of functions there."""
+    function = function.fget if isinstance(function, property) else function
+    function = inspect.unwrap(function) if callable(function) else function
+    if not isinstance(function, FunctionType) or function in seen:
+        return
+    seen.add(function)
+    if function.__module__.partition(".")[0] == LIBRARY:
+        return
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    found: list[tuple[str, Any, Any]] = [(name, cell, None) for name, cell in cells]
+    outer = function.__globals__
+    read = {i.argval for i in dis.get_instructions(function) if i.opname == "LOAD_GLOBAL"}
+    found += [(name, outer, name) for name in sorted(read) if name in outer]
+    for name, holder, key in found:
+        try:
+            value = holder.cell_contents if key is None else holder[key]
+        except ValueError:  # a variable that has no value yet
+            continue
+        if isinstance(value, DATA):
+            yield f"{function.__qualname__}: {name}", holder, key
+        elif isinstance(value, FunctionType):
+            yield from _around(value, seen)
