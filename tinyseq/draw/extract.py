@@ -77,6 +77,15 @@ class RunGraph:
     gradients: Mapping[int, float]
 
 
+# Operations that stand for many time steps, by name.
+HIDDEN_STEPS = {
+    "compiled loop": "this run was compiled: its time steps ran as one loop, which leaves no steps "
+    "to draw. Run the original cell with ts.unroll (or a model's loss with literal=True).",
+    "checkpointed steps": "of this run only every so many states were kept (checkpoint_every), "
+    "which leaves no steps to draw. Run it without checkpoint_every.",
+}
+
+
 def extract(outputs: Any, gradients: bool = False) -> RunGraph:
     """Gather all that was computed on the way to the outputs.
 
@@ -92,11 +101,7 @@ def extract(outputs: Any, gradients: bool = False) -> RunGraph:
     tensors = tensors_of(outputs)
     with paused_gc():
         nodes = reachable([t.node for t in tensors if t.node is not None], for_pictures=True)
-        if any(node.name == "compiled loop" for node in nodes):
-            raise DrawError(
-                "this run was compiled: its time steps ran as one loop, which leaves no steps to "
-                "draw. Run the original cell with ts.unroll (or a model's loss with literal=True)."
-            )
+        _refuse_hidden_steps(nodes)
         where, loops = places({node.scope for node in nodes})
         found = find_variables(nodes, where, loops)
         number: dict[Any, int] = {node: k for k, node in enumerate(nodes)}
@@ -148,6 +153,12 @@ def extract(outputs: Any, gradients: bool = False) -> RunGraph:
         {number[node]: node.value for node in found.variables},
         {number[node]: norm for node, norm in norms.items()},
     )
+
+
+def _refuse_hidden_steps(nodes: Sequence[Node]) -> None:
+    for name, what_to_do in HIDDEN_STEPS.items():
+        if any(node.name == name for node in nodes):
+            raise DrawError(what_to_do)
 
 
 def tensors_of(outputs: Any) -> list[Tensor]:

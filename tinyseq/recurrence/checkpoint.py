@@ -100,6 +100,7 @@ def checkpointed(
         return function(given)
     again = _Again(function, given, generators)
     copies, results, behind = again.run()
+    current_scope.set(again.scope)  # and not the last step's
     for node in behind.outside:
         if node.order >= since:
             raise GraphError(
