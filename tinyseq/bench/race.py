@@ -118,13 +118,13 @@ def _seconds_of(run: Callable[[], object], count: int = 1) -> float:
 
 
 @contextmanager
-def one_core() -> Iterator[None]:
-    """Inside, libraries that are loaded find one core, and start no more threads than that."""
+def on_cores(count: int) -> Iterator[None]:
+    """Inside, libraries that are loaded find so many cores, and start no more threads than that."""
     if not hasattr(os, "sched_setaffinity"):  # elsewhere than on Linux
         yield
         return
     cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(cores)})
+    os.sched_setaffinity(0, sorted(cores)[-count:])
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ from importlib import metadata
 
 import tinyseq
 from tinyseq.bench import ours, peers
-from tinyseq.bench.race import Contender, Race, compete, one_core
+from tinyseq.bench.race import Contender, Race, compete, on_cores
 from tinyseq.bench.workload import at_a, lstm
 
 COMPILED, FAST, UNROLLED = "tinyseq, compiled", "tinyseq, compiled (numba)", "tinyseq, unrolled"
@@ -34,7 +34,7 @@ def short_races(seconds: float = 4.0) -> Iterator[Race]:
     """
     for workload in WORKLOADS:
         known = {n: c for n, c in PEERS.items() if n != VENDOR or workload.cell in peers.LAYERS}
-        with one_core():
+        with on_cores(1):
             race = compete(workload, OWN | known, seconds)
         yield race
 
