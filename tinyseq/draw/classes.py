@@ -8,15 +8,15 @@ are creation numbers, counted from the start of the step; where they do not agre
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from tinyseq.draw.extract import RunGraph, RunVertex
-from tinyseq.draw.graph import Time
+from tinyseq.draw.graph import Step
+from tinyseq.draw.run import RunGraph, RunVertex
 from tinyseq.errors import FoldError
 
 
-def classes(run: RunGraph) -> list[int]:
+def classes(run: RunGraph) -> Sequence[int]:
     """For every vertex the number of its class; classes are numbered in order of appearance.
 
     What lies outside the recurrences, and initial states, are classes of their own.
@@ -30,15 +30,26 @@ def classes(run: RunGraph) -> list[int]:
                 "a recurrence over a tree has no circuit: its leaves and its other nodes compute "
                 "in different ways. draw.unrolled draws the tree."
             )
-    steps = _regular_steps(run)
-    if max(Counter(loop for loop, _ in steps).values(), default=0) < 2:
+    initial = _initial_steps(run)
+    if not _has_two_steps(run, initial):
         raise FoldError(
             "there is nothing to fold: a circuit is read off from two or more time steps. Run the "
             "recurrence with ts.unroll, or open each step with ts.scope('step', t)."
         )
-    inside = [(v.loop, v.time) in steps and v.kind != "initial" for v in run.vertices]
-    found = _by_rank(run, inside)
-    return _by_sequence(run, inside) if found is None else found
+    alone = [role.loop is None or role.kind == "initial" for role in run.roles]
+    odd = {
+        k
+        for loop, time in initial
+        for r, role in enumerate(run.roles)
+        if role.loop == loop and not alone[r]
+        for k in run.members[r]
+        if run.times[k] == time
+    }
+    found = _by_rank(run, alone, odd)
+    if found is None:
+        inside = [not alone[r] and k not in odd for k, r in enumerate(run.role)]
+        found = _by_sequence(run, inside)
+    return found
 
 
 def described(v: RunVertex | None) -> str:
@@ -58,46 +69,60 @@ def difference(first: str) -> FoldError:
     )
 
 
-def _regular_steps(run: RunGraph) -> set[tuple[int | None, Time | None]]:
-    """The steps of all recurrences, but for those that only hold initial states."""
-    initial: set[Any] = set()
-    labelled: set[Any] = set()
-    found: set[Any] = set()
-    for v in run.vertices:
-        if v.loop is not None:
-            found.add((v.loop, v.time))
-            if v.variable is not None:
-                (initial if v.kind == "initial" else labelled).add((v.loop, v.time))
-    return found - (initial - labelled)
+def _initial_steps(run: RunGraph) -> set[Step]:
+    """The steps that only hold initial states."""
+    initial: set[Step] = set()
+    labelled: set[Step] = set()
+    for role, members in zip(run.roles, run.members, strict=True):
+        if role.variable is not None and role.loop is not None:
+            found = initial if role.kind == "initial" else labelled
+            found.update([(role.loop, run.times[k]) for k in members])  # type: ignore[misc]
+    return initial - labelled
 
 
-def _by_rank(run: RunGraph, inside: Sequence[bool]) -> list[int] | None:
+def _has_two_steps(run: RunGraph, initial: Collection[Step]) -> bool:
+    """Whether some recurrence has two steps, not counting those of initial states."""
+    times: dict[int | None, set[Any]] = defaultdict(set)
+    for role, members in zip(run.roles, run.members, strict=True):
+        if role.loop is not None and len(times[role.loop]) < 2:
+            there = {run.times[k] for k in members}
+            times[role.loop] |= {time for time in there if (role.loop, time) not in initial}
+    return max(map(len, times.values()), default=0) >= 2
+
+
+def _by_rank(run: RunGraph, alone: Sequence[bool], odd: Collection[int]) -> Sequence[int] | None:
     """The classes by rank; None if ranks do not agree between steps."""
+    in_steps = {r for k, r in enumerate(run.role) if k not in odd} if odd else range(len(run.roles))
     known: dict[Any, tuple[int, str, str | None]] = {}
-    number: list[int] = []
-    for v, regular in zip(run.vertices, inside, strict=True):
-        key = (v.loop, v.rank) if regular else v.id
-        entry = known.get(key)
-        if entry is None:
-            entry = known[key] = (len(known), v.op, v.label)
-        elif entry[1] != v.op or entry[2] != v.label:
-            return None
-        number.append(entry[0])
-    return None if _split_up(run, inside, number) else number
+    first = list(range(len(run.roles)))  # of every role, the first one of its class
+    for r, role in enumerate(run.roles):
+        if not alone[r] and r in in_steps:
+            entry = known.setdefault((role.loop, role.rank), (r, role.op, role.label))
+            if entry[1:] != (role.op, role.label):
+                return None
+            first[r] = entry[0]
+    if _split_up(run, first, [r for r, _, _ in known.values()], odd):
+        return None
+    if not odd and first == list(range(len(first))):
+        return run.role
+    return _in_order([~k if k in odd else first[r] for k, r in enumerate(run.role)])
 
 
-def _split_up(run: RunGraph, inside: Sequence[bool], number: Sequence[int]) -> bool:
+def _split_up(
+    run: RunGraph, first: Sequence[int], classes: Sequence[int], odd: Collection[int]
+) -> bool:
     """Whether some operation has more ranks than there are values of it in any one step."""
-    ranks: dict[Any, set[int]] = defaultdict(set)
-    for v, regular, k in zip(run.vertices, inside, number, strict=True):
-        if regular:
-            ranks[v.loop, v.place, v.op, v.label].add(k)
-    count: dict[Any, Counter[Any]] = {key: Counter() for key in ranks if len(ranks[key]) > 1}
-    for v, regular in zip(run.vertices, inside, strict=True):
-        times = count.get((v.loop, v.place, v.op, v.label))
-        if regular and times is not None:
-            times[v.time] += 1
-    return any(max(times.values()) < len(ranks[key]) for key, times in count.items())
+    ranks: dict[Any, list[int]] = defaultdict(list)
+    for r in classes:
+        role = run.roles[r]
+        ranks[role.loop, role.place, role.op, role.label].append(r)
+    several = {r: key for key, found in ranks.items() if len(found) > 1 for r in found}
+    times: dict[Any, Counter[Any]] = defaultdict(Counter)
+    for r, members in enumerate(run.members):
+        if first[r] in several:
+            found = times[several[first[r]]]
+            found.update([run.times[k] for k in members if k not in odd])
+    return any(max(found.values()) < len(ranks[key]) for key, found in times.items())
 
 
 def _by_sequence(run: RunGraph, inside: Sequence[bool]) -> list[int]:
@@ -126,8 +151,13 @@ def _by_sequence(run: RunGraph, inside: Sequence[bool]) -> list[int]:
                     raise difference(f"where there is {described(v)}, there is {there}")
                 key[v.id] = (loop, position)
                 position += 1
-    known: dict[Any, int] = {}
-    return [known.setdefault(k, len(known)) for k in key]
+    return _in_order(key)
+
+
+def _in_order(keys: Sequence[Any]) -> list[int]:
+    """The keys by the order of their first appearance."""
+    known = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return [known[key] for key in keys]
 
 
 def _alike(v: RunVertex, w: RunVertex) -> bool:

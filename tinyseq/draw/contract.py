@@ -13,10 +13,11 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from tinyseq.draw.columns import columns
-from tinyseq.draw.extract import RunGraph, RunVertex
 from tinyseq.draw.fold import Circuit, CircuitVertex, minus
 from tinyseq.draw.graph import Edge, Graph, Time, Vertex
 from tinyseq.draw.paths import Argument, Paths
+from tinyseq.draw.run import RunGraph, RunVertex
+from tinyseq.draw.stages import titles
 from tinyseq.draw.text import time_text
 from tinyseq.errors import DrawError
 
@@ -59,7 +60,9 @@ def _circuit(circuit: Circuit) -> Graph:
             for s, delay, letters in paths.into(v.id):
                 edges.add(vertices[s], v, Edge(name_of(vertices[s]), name_of(v), delay, letters))
     return Graph(
-        tuple(record(v, name_of(v), edges.states) for v in vertices if drawn[v.id]), edges.all()
+        tuple(record(v, name_of(v), edges.states) for v in vertices if drawn[v.id]),
+        edges.all(),
+        titles=circuit.titles,
     )
 
 
@@ -97,7 +100,12 @@ def _run(run: RunGraph, shown: set[Time] | None, initial: set[int], values: bool
     cut = [e for e in edges.all() if (e.source in records) != (e.target in records)]
     times = sorted({v.time for v in wanted if v.time is not None and v.kind != "initial"})
     return Graph(
-        tuple(records.values()), tuple(whole), tuple(times), tuple(cut), columns(run, initial)
+        tuple(records.values()),
+        tuple(whole),
+        tuple(times),
+        tuple(cut),
+        columns(run, initial),
+        titles(run),
     )
 
 

@@ -1,80 +1,31 @@
 """extract: from a loss or outputs to plain data, one record for every value of the run.
 
     run = extract(loss)
-    run.vertices[5]     # RunVertex(op="tanh", label="h", loop=0, time=1, parents=(3, 4), ...)
+    run.vertices[5]     # RunVertex(id=5, time=1, op="tanh", label="h", parents=(3, 4), ...)
 
 From here on there are no tensors and no scopes: times, places, names and numbers.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from tinyseq import structure
 from tinyseq.autograd.engine import paused_gc, reachable
-from tinyseq.autograd.node import Node
+from tinyseq.autograd.node import Node, Scope
+from tinyseq.autograd.primitive import PICK
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.draw.gradients import gradient_norms
 from tinyseq.draw.graph import Time
 from tinyseq.draw.letters import letters_of
-from tinyseq.draw.steps import Loop, places
-from tinyseq.draw.variables import find_variables
+from tinyseq.draw.run import Role, RunGraph
+from tinyseq.draw.steps import Place, places
+from tinyseq.draw.variables import Found, find_variables
 from tinyseq.errors import DrawError, GraphError
 
-
-class RunVertex(NamedTuple):
-    """One value of the run.
-
-    Attributes:
-        id: its number; parents have smaller ones.
-        op: the operation that made it, or "leaf".
-        family: the kind of operation: "elementwise", "linear", "bilinear", ...
-        kind: "operation"; if it is labelled "variable", "input" (given, not computed) or "initial"
-            (a state that is carried into the recurrence); "parameter".
-        label: as given by the user or by the recurrence.
-        variable: the label, numbered where the run has several variables of that label.
-        loop: the number of the recurrence, or None.
-        time: the step, or None.
-        place: the modules in which it was computed, from the outside.
-        rank: where in the step, in creation numbers: the same in all steps of a regular recurrence.
-        shape: of the value.
-        parents: ids of what it was computed from; None for a constant.
-        symbol: the letter of a parameter.
-    """
-
-    id: int
-    op: str
-    family: str
-    kind: str
-    label: str | None
-    variable: str | None
-    loop: int | None
-    time: Time | None
-    place: tuple[str, ...]
-    rank: tuple[int, ...]
-    shape: tuple[int, ...]
-    parents: tuple[int | None, ...]
-    symbol: str | None
-
-
-@dataclass(frozen=True)
-class RunGraph:
-    """Everything that one run computed.
-
-    Attributes:
-        vertices: in the order of creation; a vertex's id is its index.
-        loops: the recurrences.
-        values: by id, the raw arrays of labelled vertices.
-        gradients: by id, the norms of the gradient, if they were asked for.
-    """
-
-    vertices: tuple[RunVertex, ...]
-    loops: tuple[Loop, ...]
-    values: Mapping[int, Any]
-    gradients: Mapping[int, float]
+_NO_VARIABLE = (None, None, "", "")
 
 
 # Operations that stand for many time steps, by name.
@@ -104,55 +55,22 @@ def extract(outputs: Any, gradients: bool = False) -> RunGraph:
         _refuse_hidden_steps(nodes)
         where, loops = places({node.scope for node in nodes})
         found = find_variables(nodes, where, loops)
-        number: dict[Any, int] = {node: k for k, node in enumerate(nodes)}
+        number: dict[Any, int] = dict(zip(nodes, range(len(nodes)), strict=True))
         number.update((node, number[first]) for node, first in found.repeated.items())
-        names = {node: variable.name for node, variable in found.variables.items()}
-        letters = letters_of(nodes, found.parameters, names)
-        vertices: list[RunVertex] = []
-        counted: Counter[Any] = Counter()
-        for k, node in enumerate(nodes):
-            primitive = node.primitive
-            op = "leaf" if primitive is None else primitive.name
-            op = f"pick {node.params}" if op == "pick" else op
-            place = where[node.scope]
-            rank = (*place.offset, node.order - place.start)
-            parents = tuple(map(number.get, _sources(node)))
-            loop, time, kind, name, symbol = place.loop, place.time, "operation", None, None
-            if node in found.variables:
-                loop, time, kind, name = found.variables[node]
-            elif node in found.parameters:
-                loop, time, kind, symbol = None, None, "parameter", letters[node]
-            elif place.loop is None and parents:
-                loop, time = _step_of_sources(parents, vertices)
-            if loop is not None and place.loop is None and kind != "initial":
-                # What was computed outside the steps is known by the order within its step.
-                op = "slice" if op.startswith("pick") else op
-                counted[loop, time, op, name] += 1
-                rank = (1, counted[loop, time, op, name])
-            vertices.append(
-                RunVertex(
-                    k,
-                    op,
-                    "leaf" if primitive is None else primitive.kind,
-                    kind,
-                    node.label if name else None,
-                    name,
-                    loop,
-                    time,
-                    place.path,
-                    rank,
-                    node.shape,
-                    parents,
-                    symbol,
-                )
-            )
+        reader = _Reader(number, where, found)
+        reader.read(nodes)
+        reader.write_letters()
         norms = gradient_norms(tensors, nodes, found.variables) if gradients else {}
-    return RunGraph(
-        tuple(vertices),
-        loops,
-        {number[node]: node.value for node in found.variables},
-        {number[node]: norm for node, norm in norms.items()},
-    )
+        return RunGraph(
+            reader.roles,
+            reader.role,
+            reader.times,
+            [node.shape for node in nodes],
+            reader.parents,
+            loops,
+            {number[node]: node.value for node in found.variables},
+            {number[node]: norm for node, norm in norms.items()},
+        )
 
 
 def _refuse_hidden_steps(nodes: Sequence[Node]) -> None:
@@ -181,24 +99,124 @@ def tensors_of(outputs: Any) -> list[Tensor]:
     return found
 
 
+class _Reader:
+    """Reads the nodes of a run in order of creation: role, time and parents of each."""
+
+    def __init__(
+        self, number: Mapping[Any, int], where: Mapping[Scope | None, Place], found: Found
+    ) -> None:
+        self.number = number
+        self.where = where
+        self.found = found
+        self.roles: list[Role] = []
+        self.first: list[int] = []  # of every role, the first vertex
+        self.role: list[int] = []
+        self.times: list[Time | None] = []
+        self.parents: list[tuple[int | None, ...]] = []
+        self.symbols: dict[int, str | None] = {}  # of the parameters, by role
+        self._known: dict[Any, int] = {}
+        self._counted: Counter[Any] = Counter()
+
+    def read(self, nodes: Sequence[Node]) -> None:
+        """Read them all. Of what comes again in every step, the role is worked out once."""
+        sites: dict[Any, dict[Any, int]] = defaultdict(dict)  # by the places of a step
+        number, variable_of = self.number.get, self.found.variables.get
+        add_role, add_time, add_parents = self.role.append, self.times.append, self.parents.append
+        scope: Any = self  # which is the scope of no node
+        for node in nodes:
+            if node.scope is not scope:
+                scope = node.scope
+                place = self.where[scope]
+                start, time, inside = place.start, place.time, place.loop is not None
+                met = sites[place.loop, place.path, place.offset]
+            primitive = node.primitive
+            of_stack = primitive is not None and primitive.name == "getitem"
+            parents = tuple(map(number, _sources(node) if of_stack else node.parents))
+            add_parents(parents)
+            key: Any = None
+            if inside and primitive is not None and node.label is None:
+                key = (node.order - start, node.params if primitive is PICK else primitive)
+            elif inside:
+                loop, then, kind, name = variable_of(node) or _NO_VARIABLE
+                if name and then == time and kind != "initial":
+                    key = (node.order - start, primitive, loop, kind, name)
+            role = None if key is None else met.get(key)
+            if role is not None:
+                add_time(time)
+            else:
+                role, now = self._described(node, place, parents)
+                add_time(now)
+                if key is not None:
+                    met[key] = role
+            add_role(role)
+
+    def _described(
+        self, node: Node, place: Place, parents: tuple[int | None, ...]
+    ) -> tuple[int, Time | None]:
+        """The role of a node, and its time."""
+        loop, time, kind, name = place.loop, place.time, "operation", None
+        rank: tuple[int, ...] = (*place.offset, node.order - place.start)
+        if node in self.found.variables:
+            loop, time, kind, name = self.found.variables[node]
+        elif node in self.found.parameters:
+            loop, time, kind = None, None, "parameter"
+            self.symbols[len(self.roles)] = _symbol(node)
+        elif place.loop is None and parents:
+            loop, time = self._step_of(parents)
+        op = _op(node)
+        if loop is not None and place.loop is None and kind != "initial":
+            # What was computed outside the steps is known by the order within its step.
+            op = "slice" if op.startswith("pick") else op
+            self._counted[loop, time, op, name] += 1
+            rank = (1, self._counted[loop, time, op, name])
+        family = "leaf" if node.primitive is None else node.primitive.kind
+        label = node.label if name else None
+        role = Role(op, family, kind, label, name, loop, place.path, rank, None)
+        alone = loop is None or kind == "initial"
+        return self._number(role, len(self.role) if alone else None), time
+
+    def _number(self, role: Role, alone: int | None = None) -> int:
+        """The number of a role; what is alone has one of its own."""
+        number = self._known.setdefault((role, alone), len(self.roles))
+        if number == len(self.roles):
+            self.roles.append(role)
+            self.first.append(len(self.role))
+        return number
+
+    def _step_of(self, parents: Sequence[int | None]) -> tuple[int | None, Time | None]:
+        """The step of a value that is computed outside the steps, but from one step alone."""
+        kinds = [(self.roles[self.role[p]], self.times[p]) for p in parents if p is not None]
+        steps = {time: role.loop for role, time in kinds if role.kind != "parameter"}
+        if len(steps) != 1 or None in steps:
+            return None, None
+        ((time, loop),) = steps.items()
+        return loop, time
+
+    def write_letters(self) -> None:
+        """Give the parameters their letters."""
+        sources = [{self.role[p] for p in self.parents[k] if p is not None} for k in self.first]
+        names = [role.variable for role in self.roles]
+        for r, letter in letters_of(self.symbols, sources, names).items():
+            self.roles[r] = self.roles[r]._replace(symbol=letter)
+
+
 def _sources(node: Node) -> Sequence[Node | None]:
-    """What a value is made from: an element of a stack is made from that element alone."""
-    whole = node.parents[0] if node.parents else None
-    if node.name == "getitem" and whole is not None and whole.name == "stack":
+    """What a part of a value is made from: an element of a stack, from that element alone."""
+    whole = node.parents[0]
+    if whole is not None and whole.name == "stack" and whole.params["axis"] == 0:
         index = node.params["index"]
         first = index[0] if isinstance(index, tuple) and index else index
-        if whole.params["axis"] == 0 and isinstance(first, int | slice):
-            return whole.parents[first] if isinstance(first, slice) else [whole.parents[first]]
+        if isinstance(first, slice):
+            return whole.parents[first]
+        if isinstance(first, int):
+            return [whole.parents[first]]
     return node.parents
 
 
-def _step_of_sources(
-    parents: Sequence[int | None], vertices: Sequence[RunVertex]
-) -> tuple[int | None, Time | None]:
-    """The step of a value that is computed outside the steps, but from values of one step alone."""
-    sources = [vertices[p] for p in parents if p is not None]
-    steps = {v.time: v.loop for v in sources if v.kind != "parameter"}
-    if len(steps) != 1 or None in steps:
-        return None, None
-    ((time, loop),) = steps.items()
-    return loop, time
+def _op(node: Node) -> str:
+    return f"pick {node.params}" if node.primitive is PICK else node.name
+
+
+def _symbol(leaf: Any) -> str | None:
+    """What a parameter is called by itself: its symbol, or the last part of its name."""
+    return leaf.symbol or (leaf.parameter_name or "").rpartition(".")[2] or leaf.label

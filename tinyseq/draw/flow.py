@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from tinyseq.draw.contract import contract
-from tinyseq.draw.extract import RunGraph
+from tinyseq.draw.run import RunGraph
 from tinyseq.draw.style import sorted_states
 from tinyseq.errors import DrawError
 

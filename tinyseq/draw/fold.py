@@ -10,14 +10,17 @@ the first ones read initial states; in all else the steps must be alike.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import sub
 from typing import NamedTuple
 
+from tinyseq.autograd.engine import paused_gc
 from tinyseq.draw.classes import classes, described, difference
-from tinyseq.draw.extract import RunGraph, RunVertex
 from tinyseq.draw.graph import Time
+from tinyseq.draw.run import RunGraph, grouped
+from tinyseq.draw.stages import titles
 from tinyseq.errors import FoldError
 
 
@@ -59,9 +62,15 @@ class CircuitVertex(NamedTuple):
 
 @dataclass(frozen=True)
 class Circuit:
-    """The recurrent graph of a run; vertices in the order in which a step computes them."""
+    """The recurrent graph of a run.
+
+    Attributes:
+        vertices: in the order in which a step computes them.
+        titles: as those of a Graph.
+    """
 
     vertices: tuple[CircuitVertex, ...]
+    titles: tuple[tuple[int, str], ...] = ()
 
 
 def fold(run: RunGraph) -> Circuit:
@@ -70,79 +79,156 @@ def fold(run: RunGraph) -> Circuit:
     Raises:
         FoldError: no recurrence of two steps or more, or steps that differ (the first difference).
     """
-    number = classes(run)
-    groups: list[list[RunVertex]] = [[] for _ in range(max(number) + 1)]
-    for v, k in zip(run.vertices, number, strict=True):
-        groups[k].append(v)
-    vertices = []
-    for k, group in enumerate(groups):
-        inputs, initial = _inputs(group, groups, run, number)
-        v = group[-1]
-        vertices.append(
-            CircuitVertex(
-                k,
-                v.op,
-                v.family,
-                v.kind,
-                v.label,
-                v.variable,
-                v.loop,
-                v.place,
-                v.shape,
-                inputs,
-                v.symbol,
-                initial,
-                tuple(v.id for v in group),
+    with paused_gc():
+        folding = _Folding(run, classes(run))
+        return Circuit(tuple(map(folding.vertex, range(len(folding.groups)))), titles(run))
+
+
+class _Folding:
+    """What the vertices of a class read, found argument by argument."""
+
+    def __init__(self, run: RunGraph, number: Sequence[int]) -> None:
+        self.run = run
+        self.number = number
+        self.groups = run.members if number is run.role else grouped(number, max(number) + 1)
+        # An initial state stands in for a delayed one; it is not itself some steps ago.
+        self.times = list(run.times)
+        for role, members in zip(run.roles, run.members, strict=True):
+            for k in members if role.kind == "initial" else ():
+                self.times[k] = None
+
+    def vertex(self, k: int) -> CircuitVertex:
+        """The vertex of a class."""
+        members = self.groups[k]
+        v = self.run.vertex(members[-1])
+        inputs, initial = self._inputs(members)
+        return CircuitVertex(
+            k,
+            v.op,
+            v.family,
+            v.kind,
+            v.label,
+            v.variable,
+            v.loop,
+            v.place,
+            v.shape,
+            inputs,
+            v.symbol,
+            initial,
+            tuple(members),
+        )
+
+    def _inputs(
+        self, members: Sequence[int]
+    ) -> tuple[tuple[Input | None, ...], tuple[tuple[int, int], ...]]:
+        """What a class reads in every step, and what stands in for it in the first steps."""
+        parents = self.run.parents
+        if len(members) == 1:
+            (k,) = members
+            found = [self._input(k, p) for p in parents[k]]
+            # A total over all steps reads them all alike.
+            return tuple(dict.fromkeys(found) if self.run.times[k] is None else found), ()
+        rows = [parents[k] for k in members]
+        count = len(rows[0])
+        if set(map(len, rows)) != {count}:
+            k, m = members[0], next(k for k in members if len(parents[k]) != count)
+            raise difference(
+                f"{self._described(k)} reads {count} values, {self._described(m)} reads "
+                f"{len(parents[m])}"
             )
-        )
-    return Circuit(tuple(vertices))
+        inputs, initial = [], []
+        for i, column in enumerate(zip(*rows, strict=True)):
+            usual, others = self._argument(members, column)
+            inputs.append(usual)
+            initial += [(i, source) for source in others]
+        return tuple(inputs), tuple(initial)
 
+    def _argument(
+        self, members: Sequence[int], column: Sequence[int | None]
+    ) -> tuple[Input | None, list[int]]:
+        """What an argument of a class is in every step, and what else it is in some of them.
 
-Group = Sequence[RunVertex]
-
-
-def _inputs(
-    group: Group, groups: Sequence[Group], run: RunGraph, number: Sequence[int]
-) -> tuple[tuple[Input | None, ...], tuple[tuple[int, int], ...]]:
-    """What a class reads in every step, and what stands in for it in the first steps."""
-    distinct: dict[tuple[Input | None, ...], list[RunVertex]] = {}
-    for v in group:
-        distinct.setdefault(_reads(v, run, number), []).append(v)
-    if len(distinct) == 1:
-        return next(iter(distinct)), ()
-    if len({len(reads) for reads in distinct}) > 1:
-        v, w = (members[0] for members in list(distinct.values())[:2])
-        raise difference(
-            f"{described(v)} reads {len(v.parents)} values, {described(w)} reads {len(w.parents)}"
-        )
-    inputs, initial = [], []
-    for i in range(len(group[0].parents)):
-        readers: dict[Input | None, list[RunVertex]] = defaultdict(list)
-        for reads, members in distinct.items():
-            readers[reads[i]] += members
-        usual = _usual(i, readers, groups, run)
-        inputs.append(usual)
-        others = [entry for entry in readers if entry is not None and entry != usual]
-        initial += [(i, source) for source in dict.fromkeys(entry.source for entry in others)]
-    return tuple(inputs), tuple(initial)
-
-
-def _reads(v: RunVertex, run: RunGraph, number: Sequence[int]) -> tuple[Input | None, ...]:
-    """For every argument of a value the class it comes from, and how long ago."""
-    found: list[Input | None] = []
-    for p in v.parents:
-        if p is None:
-            found.append(None)
-            continue
-        parent = run.vertices[p]
-        if parent.time is None:
-            found.append(Input(number[p], 0))
-        elif v.time is None or parent.kind == "initial":
-            found.append(Input(number[p], None))
+        Args:
+            members: of the class.
+            column: what each of them reads there.
+        """
+        p = column[0]
+        if column.count(p) == len(column) and (p is None or self.times[p] is None):
+            return self._input(members[0], p), []
+        times = self.times
+        entries: list[Input | None]
+        try:
+            sources = [self.number[p] for p in column]  # type: ignore[index]
+            then = [times[p] for p in column]  # type: ignore[index]
+            delays = list(map(sub, [times[k] for k in members], then))
+        except TypeError:  # a constant, an initial state, or times that are no numbers
+            entries = [self._input(k, p) for k, p in zip(members, column, strict=True)]
         else:
-            found.append(Input(number[p], minus(v.time, parent.time)))
-    # A total over all steps reads them all alike.
-    return tuple(dict.fromkeys(found)) if v.time is None else tuple(found)
+            if len(set(sources)) == 1 == len(set(delays)):
+                return Input(sources[0], delays[0]), []
+            entries = list(map(Input, sources, delays))
+        count = Counter(entries)
+        if len(count) == 1:
+            return entries[0], []
+        usual = self._usual(members, column, entries, count)
+        others = [entry.source for entry in count if entry is not None and entry != usual]
+        return usual, list(dict.fromkeys(others))
+
+    def _input(self, k: int, p: int | None) -> Input | None:
+        """The class that a value comes from, and how long ago."""
+        if p is None:
+            return None
+        now, then = self.run.times[k], self.run.times[p]
+        if then is None:
+            return Input(self.number[p], 0)
+        if now is None or self.times[p] is None:
+            return Input(self.number[p], None)
+        return Input(self.number[p], minus(now, then))
+
+    def _usual(
+        self,
+        members: Sequence[int],
+        column: Sequence[int | None],
+        entries: Sequence[Input | None],
+        count: Mapping[Input | None, int],
+    ) -> Input | None:
+        """What an argument of a class is, seeing that not all steps read the same.
+
+        It is a delayed value, for which something else stands in as long as there is none; or else
+        one and the same value for all steps.
+        """
+        run = self.run
+        loop = self._loop(members)
+
+        def weight(entry: Input | None) -> tuple[bool, bool, int]:
+            delayed = entry is not None and entry.delay not in (0, None)
+            own = entry is not None and self._loop(self.groups[entry.source]) == loop
+            return delayed, delayed and own, count[entry]
+
+        usual = max(count, key=weight)
+        if usual is not None and len(set(column)) == 1:
+            return Input(usual.source, None)
+        delay = usual.delay if usual is not None else None
+        there = set() if usual is None else {run.times[k] for k in self.groups[usual.source]}
+        for k, p, entry in zip(members, column, entries, strict=True):
+            if entry == usual or (p is not None and run.roles[run.role[p]].kind == "initial"):
+                continue
+            time = run.times[k]
+            assert time is not None  # what belongs to no step is alone in its class
+            if delay is None or delay == 0 or minus(time, delay) in there:
+                example = entries.index(usual)
+                w, q = members[example], column[example]
+                raise difference(
+                    f"{self._described(k)} reads {self._described(p)}, but {self._described(w)} "
+                    f"reads {self._described(q)}"
+                )
+        return usual
+
+    def _loop(self, members: Sequence[int]) -> int | None:
+        return self.run.roles[self.run.role[members[0]]].loop
+
+    def _described(self, k: int | None) -> str:
+        return described(None if k is None else self.run.vertex(k))
 
 
 def minus(later: Time, earlier: Time) -> Time:
@@ -159,46 +245,3 @@ def minus(later: Time, earlier: Time) -> Time:
         if earlier[: len(later)] == later:
             return earlier[len(later) :]
     raise FoldError(f"step {later!r} reads step {earlier!r}: these times have no difference")
-
-
-def _usual(
-    i: int,
-    readers: dict[Input | None, list[RunVertex]],
-    groups: Sequence[Group],
-    run: RunGraph,
-) -> Input | None:
-    """What argument i of a class is, seeing that not all steps read the same.
-
-    It is a delayed value, for which something else stands in as long as there is none; or else one
-    and the same value for all steps.
-    """
-    if len(readers) == 1:
-        return next(iter(readers))
-    loop = next(iter(readers.values()))[0].loop
-
-    def weight(entry: Input | None) -> tuple[bool, bool, int]:
-        delayed = entry is not None and entry.delay not in (0, None)
-        own = entry is not None and groups[entry.source][0].loop == loop
-        return delayed, delayed and own, len(readers[entry])
-
-    usual = max(readers, key=weight)
-    sources = {v.parents[i] for members in readers.values() for v in members}
-    if len(sources) == 1 and usual is not None:
-        return Input(usual.source, None)
-    delay = usual.delay if usual is not None else None
-    there = set() if usual is None else {v.time for v in groups[usual.source]}
-    for entry, members in readers.items():
-        for v in members if entry != usual else []:
-            assert v.time is not None  # what belongs to no step is alone in its class
-            p = v.parents[i]
-            parent = None if p is None else run.vertices[p]
-            if parent is not None and parent.kind == "initial":
-                continue
-            if delay is None or delay == 0 or minus(v.time, delay) in there:
-                w = readers[usual][0]
-                q = w.parents[i]
-                expected = described(None if q is None else run.vertices[q])
-                raise difference(
-                    f"{described(v)} reads {described(parent)}, but {described(w)} reads {expected}"
-                )
-    return usual

@@ -82,6 +82,8 @@ class Graph:
         cut: edges of which one end is elided.
         columns: the steps of the run from left to right, also those that are not shown; several in
             a column if their recurrences go along with each other.
+        titles: the names of modules that follow each other, such as encoder and decoder, by the
+            numbers of their recurrences.
     """
 
     vertices: tuple[Vertex, ...]
@@ -89,6 +91,7 @@ class Graph:
     times: tuple[Time, ...] = ()
     cut: tuple[Edge, ...] = ()
     columns: tuple[tuple[Step, ...], ...] = ()
+    titles: tuple[tuple[int, str], ...] = ()
 
     @property
     def shown(self) -> tuple[Time, ...]:

@@ -22,12 +22,12 @@ from string import Template
 from typing import Any
 
 from tinyseq.draw.columns import sortable
-from tinyseq.draw.extract import RunGraph
 from tinyseq.draw.fold import fold
 from tinyseq.draw.graph import Time
 from tinyseq.draw.levels import LEVELS, Level
 from tinyseq.draw.page_data import Drawn, level_data
 from tinyseq.draw.page_records import Record
+from tinyseq.draw.run import RunGraph
 from tinyseq.draw.text import clean, time_text
 from tinyseq.errors import DrawError, FoldError
 

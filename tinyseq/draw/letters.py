@@ -9,33 +9,33 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from tinyseq.autograd.node import Leaf, Node
 from tinyseq.draw.text import parts
 
 
 def letters_of(
-    nodes: Iterable[Node], parameters: Iterable[Node], names: Mapping[Node, str]
-) -> dict[Node, str | None]:
+    symbols: Mapping[int, str | None],
+    sources: Sequence[Collection[int]],
+    names: Sequence[str | None],
+) -> dict[int, str | None]:
     """The letter of every parameter of a run; None for one that has neither symbol nor name.
 
     Args:
-        nodes: of the run, in order of creation.
-        parameters: those of the nodes that are learned.
-        names: of the variables among the nodes.
+        symbols: what each parameter is called by itself, by the number of its role.
+        sources: for every role the roles that it is computed from, in order of computation.
+        names: for every role the variable that it is, or None.
     """
-    found = {node: _symbol(node) for node in parameters}
-    alike: dict[Any, dict[Node, None]] = defaultdict(dict)
-    for node in nodes:  # as parameters are known in no order
-        if node in found:
-            alike[_looks(found[node])][node] = None
-    several = [list(group) for look, group in alike.items() if look and len(group) > 1]
-    leads = _leads_to(nodes, {node for group in several for node in group}, names)
+    found = dict(symbols)
+    alike: dict[Any, list[int]] = defaultdict(list)
+    for parameter in sorted(found):
+        alike[_looks(found[parameter])].append(parameter)
+    several = [group for look, group in alike.items() if look and len(group) > 1]
+    leads = _leads_to({k for group in several for k in group}, sources, names)
     for group in several:
         symbol = found[group[0]] or ""
-        marks = _marks([leads.get(node) for node in group])
+        marks = _marks([leads.get(k) for k in group])
         taken = {_looks(letter) for letter in found.values()}
         written = [_marked(symbol, mark) for mark in marks]
         while any(_looks(letter) in taken for letter in written):
@@ -45,36 +45,30 @@ def letters_of(
     return found
 
 
-def _symbol(leaf: Any) -> str | None:
-    """What a parameter is called by itself: its symbol, or the last part of its name."""
-    assert isinstance(leaf, Leaf)
-    return leaf.symbol or (leaf.parameter_name or "").rpartition(".")[2] or leaf.label
-
-
 def _looks(letter: str | None) -> tuple[str, str] | None:
     """What is seen of a letter: U1 and U_1 look the same."""
     return None if letter is None else parts(letter)
 
 
 def _leads_to(
-    nodes: Iterable[Node], parameters: set[Node], names: Mapping[Node, str]
-) -> dict[Node, str]:
+    parameters: set[int], sources: Sequence[Collection[int]], names: Sequence[str | None]
+) -> dict[int, str]:
     """For each of some parameters the last of the variables computed with it.
 
     That of an LSTM is h, not c; what is computed from a variable is not computed with what the
     variable was.
     """
-    found: dict[Node, str] = {}
-    behind: dict[Node, frozenset[Node]] = {node: frozenset([node]) for node in parameters}
-    for node in nodes if parameters else ():
-        met = [behind[p] for p in node.parents if p in behind]
+    found: dict[int, str] = {}
+    behind: dict[int, frozenset[int]] = {k: frozenset([k]) for k in parameters}
+    for k, (read, name) in enumerate(zip(sources, names, strict=True)):
+        met = [behind[s] for s in read if s in behind]
         if not met:
             continue
         here = met[0].union(*met[1:])
-        if node in names:
-            found.update(dict.fromkeys(here, names[node]))
+        if name is None:
+            behind[k] = here
         else:
-            behind[node] = here
+            found.update(dict.fromkeys(here, name))
     return found
 
 

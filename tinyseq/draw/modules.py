@@ -14,11 +14,11 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import replace
 
-from tinyseq.draw.extract import RunGraph
 from tinyseq.draw.fold import Circuit
 from tinyseq.draw.graph import OPERATIONS, Edge, Graph, Time, Vertex
 from tinyseq.draw.operations import operations
 from tinyseq.draw.paths import plus
+from tinyseq.draw.run import RunGraph
 from tinyseq.draw.text import time_text
 
 Call = tuple[str, int]  # the path of a module, and which call in its step

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 from tinyseq.draw.columns import columns, sortable
 from tinyseq.draw.contract import Edges, arguments_of, name_of, neighbours, record
-from tinyseq.draw.extract import RunGraph
 from tinyseq.draw.fold import Circuit, minus
 from tinyseq.draw.graph import Edge, Graph, Time, Vertex
 from tinyseq.draw.paths import AnyVertex, Argument, Delay, Paths, plus
+from tinyseq.draw.run import RunGraph
 from tinyseq.draw.text import time_text
 
 _SILENT = frozenset(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from tinyseq.draw.extract import RunVertex
 from tinyseq.draw.fold import CircuitVertex
 from tinyseq.draw.graph import Time
+from tinyseq.draw.run import RunVertex
 from tinyseq.errors import DrawError
 
 AnyVertex = RunVertex | CircuitVertex

@@ -15,7 +15,7 @@ from typing import Any
 
 from tinyseq.backend import namespace
 from tinyseq.draw.emphasis import Widths, ways, with_ways, with_widths
-from tinyseq.draw.extract import RunGraph, RunVertex, extract
+from tinyseq.draw.extract import extract
 from tinyseq.draw.flow import flow
 from tinyseq.draw.fold import fold
 from tinyseq.draw.graph import Graph, Time
@@ -31,6 +31,7 @@ from tinyseq.draw.overlay import (
     with_values,
 )
 from tinyseq.draw.relative import around, with_relative_times
+from tinyseq.draw.run import RunGraph, RunVertex
 from tinyseq.draw.scene import Scene
 from tinyseq.draw.strip import with_strip
 from tinyseq.draw.tree_layout import is_tree

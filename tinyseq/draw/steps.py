@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from tinyseq.autograd.node import Scope
@@ -45,7 +46,7 @@ class Place(NamedTuple):
 
 def places(scopes: Iterable[Scope | None]) -> tuple[dict[Scope | None, Place], tuple[Loop, ...]]:
     """The place of every scope (and of None: outside all of them), and the recurrences."""
-    ordered = sorted(_with_parents(scopes), key=lambda scope: scope.start)
+    ordered = sorted(_with_parents(scopes), key=attrgetter("start"))
     steps: dict[tuple[Scope | None, str], list[Scope]] = defaultdict(list)
     for scope in ordered:
         if scope.index is not None:
@@ -80,6 +81,8 @@ def _runs(steps: Sequence[Scope]) -> dict[Scope, tuple[int, int]]:
     A run ends where a time comes again. But where several steps are opened twice in a row, the
     second time goes on with the step: a loop whose body opens its step more than once.
     """
+    if len({step.index for step in steps}) == len(steps):
+        return dict.fromkeys(steps, (0, 0))
     changes = [b for a, b in zip(steps, steps[1:], strict=False) if a.index != b.index]
     repeats = len(steps) - 1 - len(changes)
     goes_on = repeats > 1 or len({step.index for step in steps}) == 1 + len(changes)

@@ -18,7 +18,6 @@ from tinyseq.backend import is_cupy
 from tinyseq.draw.graph import Time
 from tinyseq.draw.steps import Loop, Place
 
-_CARRIERS = frozenset({"leaf", "identity"})  # how a state comes into a step that is given it
 _SLICERS = frozenset({"pick", "getitem"})  # how a sequence is cut into the inputs of the steps
 
 Step = tuple[Any, Any]  # the number of the recurrence, and the time
@@ -45,20 +44,14 @@ class Found(NamedTuple):
 
 def find_variables(nodes: Sequence[Node], where: Where, loops: Sequence[Loop]) -> Found:
     """Sort the labelled nodes and the leaves of a run, given in order of creation."""
-    parameters = {node for node in nodes if _is_parameter(node)}
-    step: dict[Node, Step] = {}
-    for node in nodes:
-        if node.label is not None and node not in parameters:
-            place = where[node.scope]
-            step[node] = (place.loop, place.time)
+    parameters = {node for node in nodes if node.primitive is None and _is_parameter(node)}
+    labelled = [node for node in nodes if node.label is not None and node not in parameters]
+    step: dict[Node, Step] = {node: where[node.scope][:2] for node in labelled}
     before = {loop.number: _before(loop) for loop in loops}
-    computed = {(step[n][0], n.label) for n in step if n.name not in _CARRIERS}
-    carriers: dict[str | None, list[Node]] = defaultdict(list)
-    for node in step:
-        if node.name in _CARRIERS:
-            carriers[node.label].append(node)
-    outside = [node for node in step if step[node] == OUTSIDE]
-    for node, readers in _readers(nodes, where, outside).items():
+    carrying = {n for n in labelled if n.primitive is None or n.primitive.name == "identity"}
+    computed = {(step[n][0], n.label) for n in labelled if n not in carrying}
+    outside = [node for node in labelled if step[node] == OUTSIDE]
+    for node, readers in zip(outside, _readers(nodes, where, outside), strict=True):
         if node.primitive is None and node.requires_grad and len(readers) > 1:
             parameters.add(node)
         elif len(readers) == 1:
@@ -66,23 +59,23 @@ def find_variables(nodes: Sequence[Node], where: Where, loops: Sequence[Loop]) -
             if node.name in _SLICERS:
                 step[node] = (loop, time)
             elif (loop, node.label) in computed and time == loops[loop].times[0]:
-                under_a_new_node = any(step[n] == (loop, time) for n in carriers[node.label])
-                step[node] = (loop, time if under_a_new_node else before[loop][time])
-    timed = {node.label for node in step if step[node] != OUTSIDE}
-    labelled = [
-        n
-        for n in step
-        if n not in parameters and not (step[n] == OUTSIDE and n.label in timed and n.shape == ())
-    ]
-    repeated = _repeated(labelled, step)
-    labelled = [node for node in labelled if node not in repeated]
-    kinds = _kinds(labelled, step, before, loops)
-    busy = {step[n] for n in labelled if kinds[n] != "initial"}
-    for n in labelled:
-        if kinds[n] == "initial" and step[n] in busy:
+                anew = any(step[n] == (loop, time) and n.label == node.label for n in carrying)
+                step[node] = (loop, time if anew else before[loop][time])
+    left_out = parameters | _totals(step, outside)
+    repeated = _repeated([node for node in labelled if node not in left_out], step)
+    left_out.update(repeated)
+    labelled = [node for node in labelled if node not in left_out]
+    initial = _initial(labelled, carrying, step, before, loops)
+    busy = {step[n] for n in labelled if n not in initial} if initial else ()
+    for n in initial:
+        if step[n] in busy:
             step[n] = (step[n][0], before[step[n][0]][step[n][1]])
-    names = _names(labelled, step, kinds)
-    variables = {n: Variable(*step[n], kinds[n], names[n]) for n in labelled}
+    names = _names(labelled, step, initial)
+    variables = {}
+    for n in labelled:
+        kind = "initial" if n in initial else "input" if n.primitive is None else "variable"
+        loop, time = step[n]
+        variables[n] = Variable(loop, time, kind, names[n])
     return Found(variables, repeated, parameters)
 
 
@@ -92,17 +85,25 @@ def _is_parameter(node: Node) -> bool:
     )
 
 
-def _readers(nodes: Iterable[Node], where: Where, of: Collection[Node]) -> dict[Node, set[Step]]:
+def _readers(nodes: Iterable[Node], where: Where, of: Collection[Node]) -> list[set[Step]]:
     """The steps in which each of some nodes is read."""
     found: dict[Node | None, set[Step]] = {node: set() for node in of}
-    if found:
-        for node in nodes:
-            for parent in node.parents:
-                if parent in found:
-                    place = where[node.scope]
-                    if place.loop is not None:
-                        found[parent].add((place.loop, place.time))
-    return {node: found[node] for node in of}
+    read = set(of)
+    for node in nodes if read else ():
+        if not read.isdisjoint(node.parents):
+            place = where[node.scope]
+            if place.loop is not None:
+                for parent in node.parents:
+                    if parent in found:
+                        found[parent].add(place[:2])
+    return list(found.values())
+
+
+def _totals(step: Mapping[Node, Step], outside: Iterable[Node]) -> set[Node]:
+    """The numbers outside the steps that are the totals of those inside: by their labels."""
+    found = {node for node in outside if step[node] == OUTSIDE and node.shape == ()}
+    timed = {node.label for node in step if step[node] != OUTSIDE} if found else ()
+    return {node for node in found if node.label in timed}
 
 
 def _repeated(labelled: Iterable[Node], step: Mapping[Node, Step]) -> dict[Node, Node]:
@@ -111,25 +112,32 @@ def _repeated(labelled: Iterable[Node], step: Mapping[Node, Step]) -> dict[Node,
     A leaf with the very array of an earlier one; and what is made of that one alone, as a one-hot
     vector is made of a target.
     """
-    first: dict[Any, Node] = {}
+    leaves: dict[Any, list[Node]] = defaultdict(list)
+    for node in labelled:
+        if node.primitive is None and not node.requires_grad and node.value is not None:
+            leaves[node.label, step[node][1]].append(node)
     found: dict[Node, Node] = {}
+    for alike in leaves.values():
+        if len(alike) > 1:
+            first: dict[Any, Node] = {}
+            for node in alike:
+                if first.setdefault(_memory(node.value), node) is not node:
+                    found[node] = first[_memory(node.value)]
     for node in labelled:
         origin = _origin(node)
         if origin is not None and origin in step and origin.label == node.label:
             if step[origin][1] == step[node][1]:
                 found[node] = found.get(origin, origin)
-        elif node.primitive is None and not node.requires_grad and node.value is not None:
-            key = (node.label, step[node][1], _memory(node.value))
-            if first.setdefault(key, node) is not node:
-                found[node] = first[key]
     return found
 
 
 def _origin(node: Node) -> Node | None:
     """The labelled value of which a value is made by operations that read nothing else."""
     while True:
-        sources = [parent for parent in node.parents if parent is not None]
-        if len(sources) != 1:
+        sources: Sequence[Node | None] = node.parents
+        if len(sources) > 1:
+            sources = [parent for parent in sources if parent is not None]
+        if len(sources) != 1 or sources[0] is None:
             return None
         node = sources[0]
         if node.label is not None:
@@ -142,34 +150,33 @@ def _memory(array: Any) -> tuple[Any, ...]:
     return address, array.shape, array.strides, array.dtype.str
 
 
-def _kinds(
+def _initial(
     labelled: Collection[Node],
+    carrying: Collection[Node],
     step: Mapping[Node, Step],
     before: Mapping[int, Mapping[Any, Any]],
     loops: Sequence[Loop],
-) -> dict[Node, str]:
-    """The kind of every node: "variable", "input", or "initial" in two cases.
+) -> set[Node]:
+    """The initial states, in two cases.
 
     A given value beside a computed one of its label is a state that truncation has cut off. And all
     that is labelled in the first step of a recurrence is an initial state, if nothing there is
     computed in the way in which later steps compute what has that label.
     """
-    computed = [n for n in labelled if n.name not in _CARRIERS]
-    beside = {(step[n], n.label) for n in computed}
-    cut_off = {n for n in labelled if n.name in _CARRIERS and (step[n], n.label) in beside}
+    computed = [n for n in labelled if n not in carrying]
+    labels = {n.label for n in computed}
+    given = [n for n in labelled if n.label in labels and n in carrying]
+    beside = {(step[n], n.label) for n in computed} if given else ()
+    found = {n for n in given if (step[n], n.label) in beside}
     firsts = {loop.number: loop.times[0] for loop in loops}
     starts = {(k, time) for k, first in firsts.items() for time in (first, before[k][first])}
     ways = {(step[n][0], n.name, n.label) for n in computed if step[n] not in starts}
-    regular = {step[n] for n in computed if (step[n][0], n.name, n.label) in ways}
     running = {loop for loop, _, _ in ways}
-    kinds = {}
-    for n in labelled:
-        at = step[n]
-        if n in cut_off or (at in starts and at not in regular and at[0] in running):
-            kinds[n] = "initial"
-        else:
-            kinds[n] = "input" if n.primitive is None else "variable"
-    return kinds
+    there = [n for n in labelled if step[n] in starts]
+    alike = [n for n in there if (step[n][0], n.name, n.label) in ways]
+    regular = {step[n] for n in alike if n not in carrying}
+    found.update(n for n in there if step[n] not in regular and step[n][0] in running)
+    return found
 
 
 def _before(loop: Loop) -> dict[Any, Any]:
@@ -185,31 +192,32 @@ def _before(loop: Loop) -> dict[Any, Any]:
 
 
 def _names(
-    labelled: Iterable[Node], step: Mapping[Node, Step], kinds: Mapping[Node, str]
+    labelled: Sequence[Node], step: Mapping[Node, Step], initial: Collection[Node]
 ) -> dict[Node, str]:
     """A name for every variable, the same at all times: the label, numbered if it is not unique.
 
     Of one recurrence, the k-th value of a label in a step is the same variable as in other steps;
     an initial state is the first.
     """
-    count: Counter[Any] = Counter()
-    key: dict[Node, tuple[Any, ...]] = {}
+    alike: dict[Any, list[Node]] = defaultdict(list)
     for node in labelled:
-        loop, time = step[node]
-        here = (loop, node.label, time, kinds[node] == "initial")
-        key[node] = (loop, node.label, count[here])
-        count[here] += 1
-    variables: dict[Any, dict[Any, None]] = defaultdict(dict)
-    for node in key:
-        variables[node.label][key[node]] = None
-    taken = set(variables)
-    names: dict[tuple[Any, ...], str] = {}
-    for label, keys in variables.items():
+        alike[node.label].append(node)
+    taken = set(alike)
+    names: dict[Node, str] = {}
+    for label, group in alike.items():
+        steps = [(step[n], n in initial) for n in group]
+        keys: list[Any] = [at[0] for at, _ in steps]
+        if len(set(steps)) < len(steps):
+            count: Counter[Any] = Counter()
+            for k, step_of_one in enumerate(steps):
+                keys[k] = (keys[k], count[step_of_one])
+                count[step_of_one] += 1
+        variables = dict.fromkeys(keys, label)
         number = 0
-        for variable in keys:
-            names[variable] = label
-            while len(keys) > 1 and names[variable] in taken:
+        for key in variables if len(variables) > 1 else ():
+            while variables[key] in taken:
                 number += 1
-                names[variable] = f"{label}{'_' * label[-1:].isdigit()}{number}"
-            taken.add(names[variable])
-    return {node: names[key[node]] for node in key}
+                variables[key] = f"{label}{'_' * label[-1:].isdigit()}{number}"
+            taken.add(variables[key])
+        names.update(zip(group, [variables[key] for key in keys], strict=True))
+    return names
