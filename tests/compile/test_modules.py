@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 import tinyseq as ts
-from compile.checks import assert_same, of_case
+from compile.checks import assert_same, of_case, results
 from nn.checks import every_cell
 from nn.registry import CELLS, Entry, case
 from tinyseq import nn, ops, optim
-from tinyseq.errors import CompileError
 
 LSTM = next(entry for entry in CELLS if entry.name == "lstm")
 
@@ -164,26 +163,49 @@ def test_a_copy_is_a_cell_of_its_own(again: Any, ran: bool):
     assert_same(of_case(fast, c), of_case(c.cell, c))
 
 
+def stack_with_dropout(*sizes: int) -> nn.Stacked:
+    pairs = zip(sizes, sizes[1:], strict=False)
+    cells = [nn.LSTMCell(below, size, seed=size) for below, size in pairs]
+    return nn.Stacked(cells, dropout=0.5, seed=2).to(np.float64)
+
+
+@pytest.mark.parametrize("settings", [{}, {"lengths": [4, 1]}, {"detach_every": 3}])
+def test_dropout_between_two_cells_draws_the_same_numbers(settings: Any):
+    xs = np.random.default_rng(0).normal(size=(4, 2, 3))
+    cell, twin = stack_with_dropout(3, 4, 2), stack_with_dropout(3, 4, 2)
+    fast = ts.compile(twin)
+    for _ in range(2):  # other numbers the second time, in the same loops
+        assert_same(
+            results(fast, xs, twin.init_state(2), **settings),
+            results(cell, xs, cell.init_state(2), **settings),
+        )
+    assert all("for t in range" in source for source in fast.source.split("def build")[1:])
+    assert fast.source.count("def build") == fast.explain().count("forward\n") == 2
+    assert list(fast.state_dict()) == list(cell.state_dict())
+
+
+def test_dropout_between_three_cells_is_dropout():
+    """The numbers come in another order, so it is compared in what they do: half of them count."""
+    fast, xs = ts.compile(stack_with_dropout(3, 4, 4, 2)), np.ones((50, 20, 3))
+    ys = ts.unroll(fast, xs)[0].data
+    assert np.isfinite(ys).all() and len(np.unique(ys[3, :, 0])) > 10
+    copied = pickle.loads(pickle.dumps(fast))
+    assert np.array_equal(ts.unroll(copied, xs)[0].data, ts.unroll(fast, xs)[0].data)
+
+
 def test_evaluation_and_training_are_seen_from_either_side():
-    """Dropout inside a step cannot be compiled; switched off, it can."""
-
-    def make() -> nn.Stacked:
-        cells = [nn.LSTMCell(3, 4, seed=0), nn.GRUCell(4, 2, seed=1)]
-        return nn.Stacked(cells, dropout=0.5, seed=2).to(np.float64)
-
     xs = np.random.default_rng(0).normal(size=(4, 2, 3))
     for side in ("cell", "fast"):
-        cell = make()
+        cell = stack_with_dropout(3, 4, 2)
         fast = ts.compile(cell)
         switch = cell if side == "cell" else fast
-        with pytest.raises(CompileError, match="dropout"):
-            ts.unroll(fast, xs)
+        dropped = ts.unroll(fast, xs)[0].data
         switch.eval()
         expected = ts.unroll(cell, xs)[0].data
         np.testing.assert_allclose(ts.unroll(fast, xs)[0].data, expected, rtol=1e-10)
+        assert not np.allclose(dropped, expected)
         switch.train()
-        with pytest.raises(CompileError, match="dropout"):
-            ts.unroll(fast, xs)
+        assert not np.allclose(ts.unroll(fast, xs)[0].data, expected)
 
 
 def test_settings_that_change_after_the_first_run_are_seen():

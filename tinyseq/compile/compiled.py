@@ -29,6 +29,8 @@ from tinyseq.compile.steps import Ragged
 from tinyseq.compile.trace import trace
 from tinyseq.errors import CompileError
 from tinyseq.nn.cell import Cell
+from tinyseq.nn.cells.elman import fields
+from tinyseq.nn.compose import Stacked
 from tinyseq.nn.layers import Recurrent
 from tinyseq.nn.module import Module
 from tinyseq.nn.parameter import Parameter
@@ -72,6 +74,8 @@ def _compiled(module: Any, options: Options) -> Any:
         fast = copy.copy(module)
         fast.cells = [_compiled(cell, options) for cell in module.cells]
         return fast
+    if isinstance(module, Stacked) and module.dropout.p:
+        return CompiledStack(module, options)
     if isinstance(module, Cell):
         return Compiled(module, options)
     raise CompileError(f"compile: a cell, a layer or a SequenceModel, not {type(module).__name__}")
@@ -185,6 +189,56 @@ class Compiled(Cell):
             loop = Loop(program, step, example, start, steps, self.options, every, shared)
             self.kept.add(key, loop)
         return loop.run(inputs, states, parameters, shared)
+
+
+class CompiledStack(Compiled):
+    """Stacked cells with dropout between them: a loop for each cell, the dropout outside of them.
+
+    Random numbers are drawn for all steps of a sequence at once. With two cells these are the same
+    numbers as step by step; with more they come in another order.
+    """
+
+    layers: list[Compiled]
+
+    def __init__(self, cell: Stacked, options: Options) -> None:
+        super().__init__(cell, options)
+        object.__setattr__(self, "layers", [_compiled(inner, options) for inner in cell.cells])
+
+    def __reduce__(self) -> tuple:
+        return CompiledStack, (self.cell, self.options)
+
+    @property
+    def loops(self) -> OrderedDict[Any, Loop]:
+        """The loops of all cells."""
+        every = enumerate(self.layers)
+        return OrderedDict(
+            ((k, key), loop) for k, layer in every for key, loop in layer.loops.items()
+        )
+
+    @property
+    def source(self) -> str:
+        """The sources of the loops that ran last, from the bottom up."""
+        return "\n".join(layer.source for layer in self.layers)
+
+    def explain(self) -> str:
+        """The cells' loops, one after the other."""
+        return "\n".join(layer.explain() for layer in self.layers)
+
+    def run_steps(
+        self,
+        xs: Any,
+        state: Any,
+        steps: int,
+        running: Any = None,
+        checkpoint_every: int | str | None = None,
+    ) -> tuple[Any, Any]:
+        """All steps of the first cell, then all of the second, and so on; see ``Compiled``."""
+        after = []
+        for k, before in enumerate(fields(state, len(self.layers))):
+            x = self.cell.dropout(xs) if k else xs
+            xs, new = self.layers[k].run_steps(x, before, steps, running, checkpoint_every)
+            after.append(new)
+        return xs, tuple(after)
 
 
 class _Kept:
