@@ -88,7 +88,11 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same array, cut off from the graph: no gradient flows back from here."""
-        return Tensor(self.data)
+        if self.node is None or recording.get() is not TRACED:
+            return Tensor(self.data)
+        apart = Leaf(self.shape, self.dtype, False)  # the compiler is to know whose values they are
+        apart.parents, apart.value = (self.node,), self.data
+        return Tensor(self.data, apart)
 
     def numpy(self) -> np.ndarray:
         """The values as a NumPy array (copied from the GPU if they are there)."""

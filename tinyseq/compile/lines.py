@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from keyword import iskeyword
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -138,7 +138,7 @@ class Lines:
         """A number as it is; an array by its place in ``constants``."""
         content = value.content
         if isinstance(content, int | float):
-            return repr(content)
+            return repr(content) if isfinite(content) else f'float("{content}")'
         if not any(content is c for c in self.constants):
             self.constants.append(content)
         k = next(k for k, c in enumerate(self.constants) if c is content)
@@ -193,6 +193,8 @@ class Lines:
             self.concatenate(value, mode, out)
         elif op == "sum":
             self.total(value, mode, out)
+        elif op == "take" and not value.params["axis"] and not self.varies(ins[0]):
+            self.write(f"{out}[...] = {self.ref(ins[0], 'step')}[{self.ref(ins[1], mode)}]", value)
         elif op in VIEWS:
             self.write(f"{out}[...] = {self.view(value, self.ref(ins[0], mode), mode)}", value)
         else:
@@ -292,7 +294,7 @@ class Lines:
 RESERVED = {
     *UFUNCS.values(), "dot", "matmul", "empty", "constants", "broadcast_to", "n", "lo", "hi", "t",
     "T", "K", "list", "range", "forward", "backward", "build", "np", "kept", "calls", "concatenate",
-    "half_float16", "half_float32", "half_float64", "flush_tiny", "len", "max",
+    "half_float16", "half_float32", "half_float64", "flush_tiny", "len", "max", "float",
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyseq import structure
 from tinyseq.autograd.node import Node, recording
-from tinyseq.autograd.primitive import PICK, Primitive, no_grad
+from tinyseq.autograd.primitive import PICK, Primitive, no_grad, place
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import as_array
 from tinyseq.compile.options import Options
@@ -17,7 +17,7 @@ from tinyseq.compile.rewrite import rewrite
 from tinyseq.compile.schedule import Schedule, schedule
 from tinyseq.compile.segments import Segments
 from tinyseq.compile.simplify import simplify
-from tinyseq.errors import GraphError
+from tinyseq.errors import GraphError, ShapeError
 from tinyseq.nn.parameter import Parameter
 
 
@@ -76,7 +76,10 @@ class Loop:
         tensors = [*inputs, *states, *same]
         arrays = [raw(value) for value in tensors]
         lease = Lease(self, len(inputs), len(states), arrays)
-        outputs, finals = lease.forward()
+        try:
+            outputs, finals = lease.forward()
+        except IndexError as error:  # a token that is not in the table: NumPy looks at each
+            raise ShapeError(f"compiled loop{place()}: {error}") from None
         results = [*outputs, *finals]
         nodes = [t.node if isinstance(t, Tensor) else None for t in tensors]
         # what no gradient reaches has none, as in unroll; a label is kept for the pictures

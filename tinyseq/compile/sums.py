@@ -38,6 +38,10 @@ class Sums(Memory):
             return [leaf for v in value.inputs for leaf in self.sum_leaves(v)]
         if value.op == "sum":
             return [value.inputs[0]]
+        if self.is_scattered(value):
+            return list(value.inputs)
+        if self.is_same_map(value):
+            return self.sum_leaves(value.inputs[0])
         if _is_outer(value):
             a, b = value.inputs[0].inputs[0], value.inputs[1]
             if self.varies(a) and self.varies(b):
@@ -69,6 +73,15 @@ class Sums(Memory):
             return f"{base}.sum({axis}, keepdims={value.params['keepdims']})" + (
                 ".squeeze(0)" if value.params["keepdims"] else ""
             )
+        elif not leaf and self.is_scattered(value):
+            assert value.primitive is not None
+            self.calls.append((value.primitive.forward, value.params))
+            refs = ", ".join(self.ref(v, "slab") for v in value.inputs)
+            k = len(self.calls) - 1
+            return f"calls[{k}][0](np, {refs}, **calls[{k}][1])"
+        elif not leaf and self.is_same_map(value):
+            a, b = value.inputs
+            return f"matmul({self.summed(a)}, {self.ref(b, 'step')})"
         elif not leaf and _is_outer(value):
             a, b = value.inputs[0].inputs[0], value.inputs[1]
             if not self.varies(b):  # the sum of a(t)^T b is that of the a(t), times b
@@ -79,6 +92,17 @@ class Sums(Memory):
             right = f"{self.ref(b, 'slab')}.reshape(n * {b.shape[0]}, {b.shape[-1]})"
             return f"dot({left}.T, {right})"
         return f"{self.ref(value, 'slab')}.sum(0)"
+
+    def is_scattered(self, value: Value) -> bool:
+        """Whether a value is rows added up by their numbers, as an embedding's gradient is."""
+        rows = value.op == "untake" and value.params["axis"] == 0
+        return rows and all(self.varies(v) for v in value.inputs)
+
+    def is_same_map(self, value: Value) -> bool:
+        """Whether a value is what varies times a matrix that is the same in every step."""
+        if value.op != "matmul" or _is_outer(value) or self.varies(value.inputs[1]):
+            return False
+        return len(value.inputs[0].shape) >= len(value.inputs[1].shape) == 2
 
 
 def _is_outer(value: Value) -> bool:

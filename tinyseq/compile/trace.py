@@ -14,7 +14,7 @@ import numpy as np
 
 from tinyseq import structure
 from tinyseq.autograd.node import Leaf, Node, next_order, scope
-from tinyseq.autograd.primitive import PICK, TRACED, recording
+from tinyseq.autograd.primitive import PICK, TRACED, Primitive, recording
 from tinyseq.autograd.tensor import Tensor, label
 from tinyseq.autograd.walk import reachable, walk_back
 from tinyseq.compile.program import Program, Value, in_order
@@ -28,10 +28,12 @@ from tinyseq.compile.steady import (
     remembered,
 )
 from tinyseq.errors import CompileError
-from tinyseq.ops.index import _get
+from tinyseq.ops.index import _get, is_basic
 from tinyseq.recurrence.steps import checked_step
 
 SLICE: Any = _get.primitive  # type: ignore[attr-defined]
+# the same with an array in the index, which gives no view
+GATHER = Primitive("gather", SLICE.kind, SLICE.forward, SLICE.vjp, SLICE.jvp, SLICE.saves)
 
 
 def trace(
@@ -240,6 +242,9 @@ class _Trace:
                 "gradient would be lost: make it an attribute of the cell, which is read anew at "
                 "every call, or a parameter, an input or a state"
             )
+        if node.primitive is None and node.parents:  # detached
+            (origin,) = node.parents
+            return self.known[origin]
         if node.primitive is None:
             constant = Value(
                 "constant", node.shape, node.dtype, content=node.value, label=node.label,
@@ -252,8 +257,11 @@ class _Trace:
             (whole,) = node.parents
             assert whole is not None
             return _piece(self.known[whole], node)
+        primitive = node.primitive
+        if primitive is SLICE and not is_basic(node.params["index"]):
+            primitive = GATHER
         return Value(
-            "result", node.shape, node.dtype, node.primitive, inputs, node.params or {}, node.label,
+            "result", node.shape, node.dtype, primitive, inputs, node.params or {}, node.label,
             where=node.where(),
         )  # fmt: skip
 

@@ -30,6 +30,17 @@ def raw(value: Any) -> Any:
     return value.data
 
 
+def still(value: Any) -> Any:
+    """The values, to be looked at and not differentiated: an array; for the compiler a Tensor."""
+    traced = isinstance(value, Tensor) and recording.get() is TRACED
+    return value.detach() if traced else raw(value)
+
+
+def no_derivative(*_: Any) -> Any:
+    """The rule of an operation whose result is no function that has one: a comparison, say."""
+    raise AssertionError("an operation without a derivative, and nothing asks for it")
+
+
 # -- arithmetic ---------------------------------------------------------------------------------
 
 
@@ -61,14 +72,14 @@ def _power_slope(a: Any, b: Any) -> Any:
     # b a**(b-1); at a = b = 0, where a**(b-1) is infinite, a**0 stands in for it: the slope is 0.
     if isinstance(b, int | float):
         return b * a ** (b - 1 if b else 0)
-    return b * a ** (where((raw(a) == 0) & (raw(b) == 0), 1.0, b) - 1)
+    return b * a ** (where(still(a) == 0, where(still(b) == 0, 1.0, b), b) - 1)
 
 
 def _exponent_slope(a: Any, b: Any) -> Any:
     # a**b log a; 0**b is flat in b >= 0: log(1) stands in for log(0).
     if isinstance(a, int | float):
         return a**b * (_log(a) if a > 0 else nan if a else 0.0)
-    return a**b * log(where((raw(a) == 0) & (raw(b) >= 0), 1.0, a))
+    return a**b * log(where(still(a) == 0, where(still(b) >= 0, 1.0, a), a))
 
 
 pow = binary(

@@ -50,7 +50,7 @@ def _plain(part: Any, what: str) -> Any:
     return part
 
 
-def _is_basic(index: Index, or_mask: bool = False) -> bool:
+def is_basic(index: Index, or_mask: bool = False) -> bool:
     """Whether there is no array in the index (but masks): it names no element twice then."""
     return all(
         p is None
@@ -101,7 +101,7 @@ _put: Op = linear_map(
 
 def _scattered(xp: Any, values: Any, shape: tuple[int, ...], index: Index) -> Any:
     target = xp.zeros(shape, values.dtype)
-    if _is_basic(index, or_mask=True):
+    if is_basic(index, or_mask=True):
         target[index] = values
     else:
         _add_at(target, index, values)
@@ -112,7 +112,7 @@ def getitem(a: Any, index: Index) -> Any:
     """``a[index]`` for integers, slices, None, ``...``, integer arrays and boolean masks."""
     index = _plain_index(index, "getitem")
     array = a.data if isinstance(a, Tensor) else a  # its shape is asked for, not its values
-    if is_cupy(array) and not _is_basic(index):
+    if is_cupy(array) and not is_basic(index):
         _check(index, array.shape, "getitem")
     return _get(a, index=index)
 
@@ -127,10 +127,19 @@ _take: Primitive = Primitive(
     "take",
     "linear",
     lambda xp, a, indices, axis: a[_along(indices, axis)],
-    lambda g, node, i: _put(
-        g, shape=node.parents[0].shape, index=_along(raw(node.saved[1]), node.params["axis"])
+    lambda g, node, i: _untake(
+        g, node.saved[1], shape=node.parents[0].shape, axis=node.params["axis"]
     ),
     lambda tangents, node: _take(tangents[0], raw(node.saved[1]), axis=node.params["axis"]),
+    "partners",
+)
+
+_untake: Primitive = Primitive(
+    "untake",
+    "linear",
+    lambda xp, g, indices, shape, axis: _scattered(xp, g, shape, _along(indices, axis)),
+    lambda g, node, i: _take(g, node.saved[1], axis=node.params["axis"]),
+    lambda tangents, node: _untake(tangents[0], node.saved[1], **node.params),
     "partners",
 )
 
@@ -138,10 +147,19 @@ _take_along: Primitive = Primitive(
     "take_along_axis",
     "linear",
     lambda xp, a, indices, axis: a[_grid(indices, axis)],
-    lambda g, node, i: _put(
-        g, shape=node.parents[0].shape, index=_grid(raw(node.saved[1]), node.params["axis"])
+    lambda g, node, i: _untake_along(
+        g, node.saved[1], shape=node.parents[0].shape, axis=node.params["axis"]
     ),
     lambda tangents, node: _take_along(tangents[0], raw(node.saved[1]), axis=node.params["axis"]),
+    "partners",
+)
+
+_untake_along: Primitive = Primitive(
+    "untake_along_axis",
+    "linear",
+    lambda xp, g, indices, shape, axis: _scattered(xp, g, shape, _grid(indices, axis)),
+    lambda g, node, i: _take_along(g, node.saved[1], axis=node.params["axis"]),
+    lambda tangents, node: _untake_along(tangents[0], node.saved[1], **node.params),
     "partners",
 )
 
@@ -240,7 +258,7 @@ def scatter_add(a: Any, index: Index, values: Any) -> Any:
     """
     index = _plain_index(index, "scatter_add")
     array = as_array(raw(a))
-    if is_cupy(array) and not _is_basic(index):
+    if is_cupy(array) and not is_basic(index):
         _check(index, array.shape, "scatter_add")
     with explaining("scatter_add", a, values):
         given, wanted = as_array(raw(values)).shape, getitem(array, index).shape

@@ -10,10 +10,11 @@ from math import prod as _product
 from typing import Any
 
 from tinyseq.autograd.kinds import Op, linear_map
+from tinyseq.autograd.node import TRACED, recording
 from tinyseq.autograd.primitive import Primitive, array_like, shape_error
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import namespace
-from tinyseq.ops.elementwise import exp, raw, sqrt, where
+from tinyseq.ops.elementwise import exp, no_derivative, raw, sqrt, still, where
 from tinyseq.ops.shape import broadcast_to, concatenate, flip, moveaxis, reshape, transpose
 
 Axis = int | tuple[int, ...] | None
@@ -84,8 +85,8 @@ def _variance(what: str, a: Any, axis: Axis, keepdims: bool, correction: int) ->
 def std(a: Any, axis: Axis = None, keepdims: bool = False, correction: int = 1) -> Any:
     """The standard deviation, the square root of ``var``; where it is 0, so is its gradient."""
     squared = _variance("std", a, axis, keepdims, correction)
-    still = raw(squared) == 0
-    return where(still, 0.0, sqrt(where(still, 1.0, squared)))
+    constant = still(squared) == 0
+    return where(constant, 0.0, sqrt(where(constant, 1.0, squared)))
 
 
 # -- extremes -------------------------------------------------------------------------------------
@@ -93,8 +94,8 @@ def std(a: Any, axis: Axis = None, keepdims: bool = False, correction: int = 1) 
 
 def _winners(node: Any) -> Any:
     """Which elements are the extreme ones, shared equally among ties: a constant."""
-    a, axis = raw(node.saved[0]), node.params["axis"]
-    extreme = node.primitive.forward(None, a, axis, True)
+    a, axis = still(node.saved[0]), node.params["axis"]
+    extreme = node.primitive(a, axis=axis, keepdims=True)
     hits = (a == extreme).astype(a.dtype)
     return hits / hits.sum(axis, keepdims=True)
 
@@ -138,6 +139,24 @@ def _of_some(primitive: Primitive, a: Any, axis: Axis, keepdims: bool) -> Any:
     return primitive(a, **params)
 
 
+_argmax = Primitive(
+    "argmax", "selection", lambda xp, a, axis: a.argmax(axis), no_derivative, no_derivative, None
+)
+
+
+def argmax(a: Any, axis: int = -1) -> Any:
+    """Where the largest element is: a raw array of integers, which has no derivative."""
+    a = array_like(a, "argmax")
+    (k,) = _axes(axis, len(a.shape), "argmax")
+    if not a.shape[k]:
+        raise shape_error("argmax", f"no elements in an array of shape {tuple(a.shape)}")
+    if not isinstance(a, Tensor) or recording.get() is not TRACED:
+        return raw(a).argmax(k)
+    found = _argmax(a, axis=k)  # to the compiler it is no constant
+    found.node.requires_grad = False
+    return found
+
+
 # -- log of a sum of exponentials -----------------------------------------------------------------
 
 
@@ -152,10 +171,10 @@ def _logsumexp_forward(xp: Any, a: Any, axis: tuple[int, ...], keepdims: bool) -
 def _weights(node: Any) -> Any:
     """softmax over the axes: the derivative of logsumexp; 0 where all are -inf."""
     a, axis = node.saved[0], node.params["axis"]
-    top = raw(a).max(axis, keepdims=True)
+    top = still(a).max(axis, keepdims=True)
     e = exp(a - where(top == -inf, 0.0, top))
     total = e.sum(axis, keepdims=True)
-    return e / where(raw(total) == 0, 1.0, total)
+    return e / where(still(total) == 0, 1.0, total)
 
 
 _logsumexp = Primitive(

@@ -22,6 +22,7 @@ from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import Array, namespace, to_numpy
 from tinyseq.errors import ConfigError, ShapeError
 from tinyseq.ops import where
+from tinyseq.ops.reduce import argmax as largest
 from tinyseq.random import Seed, generator
 
 Choose = Callable[[Any], Any]
@@ -115,7 +116,7 @@ def inverse_sigmoid_decay(step: int, k: float) -> float:
 
 def argmax(logits: Any) -> Array:
     """The most probable token of each sequence: (N, K) -> (N,) integers."""
-    return (logits.data if isinstance(logits, Tensor) else logits).argmax(-1)
+    return largest(logits, -1)
 
 
 def sampler(seed: Seed = None, temperature: float = 1.0) -> Choose:
