@@ -17,7 +17,7 @@ from tinyseq.autograd.tensor import Tensor, label, tensor
 from tinyseq.backend import to_cupy, to_numpy
 from tinyseq.compile import compile
 from tinyseq.random import manual_seed
-from tinyseq.recurrence import detach, truncated_bptt, unroll
+from tinyseq.recurrence import detach, truncated_bptt, unroll, unroll_grid, unroll_tree
 
 __version__ = "0.1.0"
 __all__ = [
@@ -52,5 +52,7 @@ __all__ = [
     "train",
     "truncated_bptt",
     "unroll",
+    "unroll_grid",
+    "unroll_tree",
     "vjp",
 ]

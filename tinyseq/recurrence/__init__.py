@@ -11,6 +11,7 @@ from tinyseq.recurrence.feed import (
     linear_decay,
     sampler,
 )
+from tinyseq.recurrence.grid import unroll_grid
 from tinyseq.recurrence.steps import detach
 from tinyseq.recurrence.tree import (
     Position,
@@ -43,5 +44,6 @@ __all__ = [
     "sampler",
     "truncated_bptt",
     "unroll",
+    "unroll_grid",
     "unroll_tree",
 ]

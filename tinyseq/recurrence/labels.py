@@ -44,6 +44,19 @@ def _with_label(value: Any, name: str) -> Any:
     return value
 
 
+def called(value: Any, alone: str, names: dict[str, str]) -> Any:
+    """A state, input or output with every array labelled by the name that it has there, or None.
+
+    Args:
+        value: the structure.
+        alone: the name of an array that is no part of a structure.
+        names: what to call them instead.
+    """
+    if value is None:
+        return None
+    return labelled(value, [names.get(n, n) for n in structure.names(value, alone)])
+
+
 def own_node(value: Any) -> Any:
     """A given initial state under a node of this recurrence, which is labelled as its time 0."""
     return identity(value) if isinstance(value, Tensor) and value.node is not None else value

@@ -23,7 +23,7 @@ from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import as_array, namespace
 from tinyseq.errors import DataError, ShapeError, StructureError
 from tinyseq.ops import concatenate, reshape, take
-from tinyseq.recurrence.labels import labelled
+from tinyseq.recurrence.labels import called
 from tinyseq.recurrence.steps import stacked, steps_of
 from tinyseq.recurrence.tree import Tree, nested_tree
 
@@ -88,11 +88,11 @@ def _by_node(
     for k in tree.order:
         current_scope.set(Scope(outer, "node", positions[k]))
         number = tree.inputs[k]
-        x = None if number is None else _called(xs[number], "x", names)
+        x = None if number is None else called(xs[number], "x", names)
         children = tuple(states[c] for c in tree.children[k])
         outputs[k], states[k] = _step(cell, x, children, first, positions[k])
-        states[k] = _called(states[k], "h", names)
-        outputs[k] = _called(outputs[k], "o", names)
+        states[k] = called(states[k], "h", names)
+        outputs[k] = called(outputs[k], "o", names)
         first = states[k] if first is None else first
     current_scope.set(outer)
     roots = [states[k] for k in tree.roots]
@@ -134,15 +134,15 @@ def _by_level(
         if tree.inputs[nodes[0]] is not None:
             read = [tree.inputs[k] for k in nodes]
             x = structure.map(lambda a, read=read: _merged(_rows(_with_batch(a), read)), inputs)
-            x = _called(x, "x", names)
+            x = called(x, "x", names)
         columns = zip(*(tree.children[k] for k in nodes), strict=True)
         children = tuple(
             structure.map(_merged, _gathered(states, [where[c] for c in column]))
             for column in columns
         )
         y, state = _step(cell, x, children, first, f"height {height}")
-        state = _called(state, "h", names)
-        y = _called(y, "o", names)
+        state = called(state, "h", names)
+        y = called(y, "o", names)
         first = state if first is None else first
         for row, k in enumerate(nodes):
             where[k] = (len(states), row)
@@ -220,10 +220,3 @@ def _step(
             f"{structure.skeleton(first)} at the first leaf"
         )
     return result
-
-
-def _called(value: Any, alone: str, names: dict[str, str]) -> Any:
-    """The structure with every array labelled by the name it has there; labels there are stay."""
-    if value is None:
-        return None
-    return labelled(value, [names.get(n, n) for n in structure.names(value, alone)])

@@ -9,6 +9,7 @@ from tinyseq.nn.cells.gru_variants import MGUCell
 from tinyseq.nn.cells.leaky import LeakyCell, LeakyIntegratorCell
 from tinyseq.nn.cells.lstm import LSTMCell, LSTMState
 from tinyseq.nn.cells.lstm_variants import CoupledLSTMCell, OriginalLSTMCell, PeepholeLSTMCell
+from tinyseq.nn.cells.multidimensional import MDLSTMCell, MDRNNCell
 from tinyseq.nn.cells.multiplicative import MultiplicativeCell
 from tinyseq.nn.cells.mut import MUT1Cell, MUT2Cell, MUT3Cell
 from tinyseq.nn.cells.odyssey import FullGateState, OdysseyLSTMCell
@@ -31,6 +32,8 @@ __all__ = [
     "LSTMState",
     "LeakyCell",
     "LeakyIntegratorCell",
+    "MDLSTMCell",
+    "MDRNNCell",
     "MGUCell",
     "MUT1Cell",
     "MUT2Cell",
