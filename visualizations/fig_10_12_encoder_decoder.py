@@ -10,15 +10,17 @@ from tinyseq import draw, nn, ops
 rng = np.random.default_rng(0)
 encoder, decoder = nn.ElmanCell(3, 4), nn.OutputRecurrentCell(4, 4, 5, hidden_recurrence=True)
 
-_, h = ts.unroll(encoder, rng.normal(size=(4, 1, 3)))
+with ts.scope("encoder"):
+    _, h = ts.unroll(encoder, rng.normal(size=(4, 1, 3)))
 C = ts.label(ops.identity(h), "C")
-ys, _ = ts.unroll(
-    lambda nothing, s: decoder(C, s),
-    None,
-    decoder.init_state(1),
-    length=3,
-    names={"h": "s", "o": "y"},
-)
+with ts.scope("decoder"):
+    ys, _ = ts.unroll(
+        lambda nothing, s: decoder(C, s),
+        None,
+        decoder.init_state(1),
+        length=3,
+        names={"h": "s", "o": "y"},
+    )
 pictures = {"fig_10_12_unrolled.svg": draw.unrolled(ys), "fig_10_12_circuit.svg": draw.circuit(ys)}
 
 if __name__ == "__main__":

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from tinyseq.draw.clusters import clusters
 from tinyseq.draw.curves import Curve, headed, on_border, sampled
 from tinyseq.draw.field import Field
 from tinyseq.draw.graph import Edge, Graph, Time
 from tinyseq.draw.route import letter_spots, routed, with_letter
-from tinyseq.draw.rows import rows
+from tinyseq.draw.rows import heights
 from tinyseq.draw.scene import Disc, Note, Point, Scene, Square, Wire
-from tinyseq.draw.style import ROW, colours, inked, names, sizes, tinted
+from tinyseq.draw.style import colours, inked, names, sizes, tinted
 from tinyseq.draw.text import MINUS, Name
 
 BESIDE = 34.0  # from the border of a node to its delay
@@ -28,7 +29,7 @@ def circuit_scene(graph: Graph) -> Scene:
     """
     written = names(graph)
     size = sizes(graph, written)
-    height = {label: ROW * k for k, label in enumerate(rows(graph))}
+    height = heights(graph)
     discs = {
         v.id: Disc(v, written[v.id], 0.0, height[v.label], *size[v.label]) for v in graph.vertices
     }
@@ -52,6 +53,7 @@ def circuit_scene(graph: Graph) -> Scene:
         tuple(inked(wire, discs, colour) for wire in wires),
         tuple(squares),
         tuple(_number(square, delay) for square, delay in squares.items() if delay != 1),
+        clusters(graph, discs, wires),
     )
 
 

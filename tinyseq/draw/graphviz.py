@@ -96,6 +96,12 @@ def _note(id: str, note: Note) -> str:
 
 def _frame(id: str, frame: Frame) -> str:
     middle = ((frame.left + frame.right) / 2, (frame.lower + frame.upper) / 2)
+    if frame.fill is not None:  # a cluster, since a node would cover the edges
+        corners = f"{_point((frame.left, frame.lower))},{_point((frame.right, frame.upper))}"
+        return (
+            f'  subgraph cluster_{id} {{ id="{id}"; bb="{corners}"; style="rounded,filled"; '
+            f'color="{frame.line}"; fillcolor="{frame.fill}"; }}'
+        )
     return (
         f'  {id} [id="{id}", shape=box, style=rounded, {_position(middle)}, '
         f"{_size(frame.right - frame.left, frame.upper - frame.lower)}, "

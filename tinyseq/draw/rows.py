@@ -9,6 +9,24 @@ from __future__ import annotations
 from collections import defaultdict
 
 from tinyseq.draw.graph import Graph
+from tinyseq.draw.style import ROW
+
+_OUTSIDE = 34.0  # more room below and above the rows of a module that has a box around it
+
+
+def heights(graph: Graph) -> dict[str, float]:
+    """Of every variable how high its row stands."""
+    title = dict(graph.titles)
+    of_row = {v.label: title.get(v.loop) for v in graph.vertices if v.loop is not None}
+    found: dict[str, float] = {}
+    height, before = -ROW, None
+    for k, label in enumerate(rows(graph)):
+        around = of_row.get(label)
+        height += ROW
+        if k and around != before:
+            height += _OUTSIDE * ((around is not None) + (before is not None))
+        found[label], before = height, around
+    return found
 
 
 def rows(graph: Graph) -> list[str]:

@@ -86,7 +86,10 @@ class Wire:
 
 @dataclass(frozen=True)
 class Frame:
-    """A rectangle around what belongs together: its left, lower, right and upper end, its title."""
+    """A rectangle around what belongs together: its left, lower, right and upper end, its title.
+
+    It lies behind everything else.
+    """
 
     left: float
     lower: float
@@ -94,6 +97,7 @@ class Frame:
     upper: float
     title: Note
     line: str = "#9a9a9a"
+    fill: str | None = None
 
 
 @dataclass(frozen=True)

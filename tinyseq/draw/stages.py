@@ -8,7 +8,7 @@ state, is a later stage.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from tinyseq.draw.graph import Time
@@ -24,7 +24,7 @@ class Stages(NamedTuple):
     """
 
     group: dict[int, int]
-    depth: dict[int, int]
+    depth: Mapping[int | None, int]
 
 
 def stages(run: RunGraph) -> Stages:

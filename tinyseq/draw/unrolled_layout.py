@@ -10,14 +10,15 @@ from collections import defaultdict
 from collections.abc import Mapping
 from math import dist
 
+from tinyseq.draw.clusters import clusters
 from tinyseq.draw.columns import behind, shown_columns
 from tinyseq.draw.curves import ARROW, leaving, part, reaching, straight
 from tinyseq.draw.field import Field
 from tinyseq.draw.graph import Edge, Graph, Step
 from tinyseq.draw.route import letters, routed
-from tinyseq.draw.rows import rows
+from tinyseq.draw.rows import heights
 from tinyseq.draw.scene import Disc, Note, Scene, Wire
-from tinyseq.draw.style import COLUMN, DIAMETER, GREY, ROW, colours, inked, names, sizes, tinted
+from tinyseq.draw.style import COLUMN, DIAMETER, GREY, colours, inked, names, sizes, tinted
 from tinyseq.draw.text import Name, width
 from tinyseq.draw.tree_layout import is_tree, tree_scene
 from tinyseq.errors import DrawError
@@ -44,7 +45,7 @@ def unrolled_scene(graph: Graph) -> Scene:
         )
     written = names(graph)
     size = sizes(graph, written)
-    height = {label: ROW * k for k, label in enumerate(rows(graph))}
+    height = heights(graph)
     widest = max((w for w, _ in size.values()), default=DIAMETER) - DIAMETER
     widest += max((letters(e).width - 14 for e in graph.edges if e.parameters), default=0.0)
     distance = COLUMN + max(widest, 0.0)
@@ -67,6 +68,7 @@ def unrolled_scene(graph: Graph) -> Scene:
         tuple(inked(wire, discs, colour) for wire in wires),
         (),
         tuple(Note(text, at, middle, GREY) for at, text in gaps),
+        clusters(graph, discs, wires),
     )
 
 
