@@ -58,9 +58,8 @@ class _Writer(Sums):
         forward = self.write_forward()
         backward = self.write_backward()
         ufuncs = sorted({line.split("(")[0].strip() for line in [*forward, *backward]} & set(NAMES))
-        names = sorted({*ufuncs, "add", "tanh", "multiply", "dot", "empty", "concatenate"})
-        head = [f"{name} = np.{name}" for name in [*names, "broadcast_to", "matmul"]]
-        head += [f'half_float{8 * k} = np.array(0.5, "f{k}")' for k in (2, 4, 8)]
+        names = {*ufuncs, "add", "tanh", "multiply", "dot", "empty", "array", "concatenate"}
+        head = [f"{name} = np.{name}" for name in [*sorted(names), "broadcast_to", "matmul"]]
         lines = [
             "def build(np, constants, calls, flush_tiny):",
             *_in(head),
@@ -185,12 +184,16 @@ class _Writer(Sums):
         for k, grad in enumerate(program.input_grads):
             if grad is not None:
                 self.body.append(f"{self.input_arrays[k]}[lo:hi] = {self.ref(grad, 'slab')}")
-        grads = []
+        grads, zeros = [], []
+        same: dict[int, str] = {}  # two biases that are added have one gradient
         for k, grad in enumerate(program.parameter_grads):
             name = self.name(f"d_{program.parameters[k].label or 'p'}")
             grads.append(name if grad is not None else "None")
-            if grad is not None:
-                self.body.append(f"{name} += {self.summed(grad)}")
+            if grad is None or same.setdefault(id(grad), name) != name:
+                grads[k] = "None" if grad is None else f"{same[id(grad)]}.copy()"
+                continue
+            zeros.append(f"{name} = np.zeros({grad.shape}, {dtype_of(grad)!r})")
+            self.body.append(f"{name} += {self.summed(grad)}")
         inside, once = self.body[start:], self.body[:start]
         head = [f"n = {self.steps}"]
         for k, grad in enumerate(program.input_grads):
@@ -200,9 +203,7 @@ class _Writer(Sums):
                 head.append(f"{self.input_arrays[k]} = empty(({shape},), {dtype_of(x)!r})")
         ends = [self.name(f"{name}_end") for name in carried]
         head += [f"{name} = {end}.copy()" for name, end in zip(carried, ends, strict=True)]
-        for name, value in zip(grads, program.parameters, strict=True):
-            if name != "None":
-                head.append(f"{name} = np.zeros({value.shape}, {dtype_of(value)!r})")
+        head += zeros
         head += [self.list_of(a) for a in sorted(self.call_lists - self.lists_of_views)]
         parameters = [self.slots[id(v)].array for v in program.parameters]
         arguments = [*given, *ends, "kept", *parameters]

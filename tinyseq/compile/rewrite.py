@@ -169,7 +169,7 @@ def _halved_gates(program: Program) -> Program:
         if scaled is None:
             continue
         squashed = Value("result", whole.shape, whole.dtype, TANH, (scaled,), where=whole.where)
-        _replace_gates(squashed, gates, new)
+        _replace_gates(squashed, gates, scale, new)
     return _substituted(program, new) if new else program
 
 
@@ -220,29 +220,46 @@ def _scaled(value: Value, scale: np.ndarray, readers: dict[int, list[Value]]) ->
 
 
 def _replace_gates(
-    squashed: Value, gates: list[tuple[Value, Value]], new: dict[int, Value]
+    squashed: Value,
+    gates: list[tuple[Value, Value]],
+    scale: np.ndarray,
+    new: dict[int, Value],
 ) -> None:
-    """Pieces of the one tanh in place of the gates; neighbours that are sigmoids are one piece."""
+    """Pieces of the one tanh in place of the gates.
+
+    Sigmoids that are neighbours are halved and raised together; if tanhs lie between them, so is
+    the whole array, by numbers that leave a tanh as it is.
+    """
     runs: list[list[tuple[Value, Value]]] = []
     for pair in gates:
         if runs and runs[-1][-1][0].op == pair[0].op == "sigmoid":
             runs[-1].append(pair)
         else:
             runs.append([pair])
-    half = Value("constant", (), None, content=0.5)
+    apart = sum(run[0][0].op == "sigmoid" for run in runs) > 1
+    if apart:
+        offset = np.where(scale == 1, 0, scale).astype(scale.dtype)
+        squashed, runs = _raised(squashed, scale, offset), [gates]
     for run in runs:
         start, width = _start(run[0][1]), sum(piece.shape[-1] for _, piece in run)
-        first = run[0][0]
-        together = _piece(squashed, start, width, first)
-        if first.op == "sigmoid":
-            together = Value("result", together.shape, first.dtype, MUL, (together, half))
-            together = Value("result", together.shape, first.dtype, ADD, (together, half))
+        together = squashed if apart else _piece(squashed, start, width, run[0][0])
+        if run[0][0].op == "sigmoid" and not apart:
+            together = _raised(together, 0.5, 0.5)
         for gate, piece in run:
             changed = together
             if len(run) > 1:
                 changed = _piece(together, _start(piece) - start, piece.shape[-1], gate)
             changed.label, changed.where = gate.label, gate.where
             new[id(gate)] = changed
+
+
+def _raised(value: Value, scale: Any, offset: Any) -> Value:
+    """The value times a constant plus another: sigmoids of tanhs."""
+    for primitive, content in ((MUL, scale), (ADD, offset)):
+        constant = Value("constant", np.shape(content), getattr(content, "dtype", None))
+        constant.content = content
+        value = Value("result", value.shape, value.dtype, primitive, (value, constant))
+    return value
 
 
 def _piece(whole: Value, start: int, width: int, like: Value) -> Value:
