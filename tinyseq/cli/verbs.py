@@ -13,16 +13,16 @@ from tinyseq.cli.examples import example_loss
 from tinyseq.cli.own import is_own, own_run
 from tinyseq.data import ngram_table
 from tinyseq.errors import ConfigError
+from tinyseq.threads import one_thread
 from tinyseq.tour import ORDERS, save_loss, take_tour
 from tinyseq.train.text import Settings, TextRun, load_writer
-from tinyseq.train.threads import one_blas_thread
 
 INTERRUPTED = 130
 
 
 def tour(out: str, text: str | None, seed: int, seconds: float, progress: bool | None) -> int:
     """Train, draw, write the page, and say where it is."""
-    with one_blas_thread():
+    with one_thread():
         found = take_tour(out, text, seed, seconds, progress)
     if found is None:
         return INTERRUPTED
@@ -51,7 +51,7 @@ def train(
         run = TextRun.resumed(folder, text, progress)
     print(run.corpus)
     print(f"{run.describe()}; {run.total_steps:,} updates, {run.trainer.step:,} of them done")
-    with one_blas_thread():
+    with one_thread():
         result = run.train()
     if result.stopped == "interrupted":
         print(
@@ -111,7 +111,7 @@ def bench(seconds: float) -> int:
     print(versions(("numpy", "numba", "torch", "jax")))
     print("forward and backward with all gradients, float32, one thread; every gradient is checked")
     print(f"{'':34}{'ms (quartiles)':>24}{'compiled takes':>18}")
-    with one_blas_thread():
+    with one_thread():
         for race in short_races(seconds):
             print(short_table(race), flush=True)
     return 0

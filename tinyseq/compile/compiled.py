@@ -20,9 +20,11 @@ from typing import Any
 
 from tinyseq import structure
 from tinyseq.autograd.tensor import Tensor
+from tinyseq.compile.assemble import assemble
 from tinyseq.compile.explain import explain
 from tinyseq.compile.loop import Loop, raw
 from tinyseq.compile.options import Options
+from tinyseq.compile.program import Program
 from tinyseq.compile.shared import Shared
 from tinyseq.compile.steady import remembered
 from tinyseq.compile.steps import Ragged
@@ -36,11 +38,17 @@ from tinyseq.nn.module import Module
 from tinyseq.nn.parameter import Parameter
 from tinyseq.nn.sequence import SequenceModel
 from tinyseq.recurrence.checkpoint import segment_length
+from tinyseq.recurrence.steps import batch_size
 
 KEPT_LOOPS = 16  # of different shapes, for each compiled cell
 
 
-def compile(module: Any, emitter: str = "numpy", checkpoint_every: int | str | None = None) -> Any:
+def compile(
+    module: Any,
+    emitter: str = "numpy",
+    checkpoint_every: int | str | None = None,
+    threads: int | None = None,
+) -> Any:
     """A cell, layer or sequence model that computes the same as the given one, faster.
 
     It shares the parameters with the original. Shapes are found at the first call.
@@ -51,13 +59,17 @@ def compile(module: Any, emitter: str = "numpy", checkpoint_every: int | str | N
         checkpoint_every: less memory for more time: of every run only the state after every so many
             steps is kept for the backward pass, which runs the steps between a second time. "sqrt"
             takes the square root of T. ``unroll(..., checkpoint_every=)`` decides for one run.
+        threads: how many threads may share a run, each with a part of the batch. They do only where
+            a step has enough to do to gain by it, and treats every sequence of the batch apart;
+            ``explain()`` tells. None: as many as NumPy's products use, that is all cores, or what
+            OPENBLAS_NUM_THREADS says. 1: never more than one.
 
     Raises:
-        ConfigError: an emitter that does not exist; checkpoint_every out of range.
+        ConfigError: an emitter that does not exist; checkpoint_every or threads out of range.
         CompileError: something else; at the first call also for a step that cannot be compiled,
             with the reason.
     """
-    return _compiled(module, Options(emitter, checkpoint_every))
+    return _compiled(module, Options(emitter, checkpoint_every, threads))
 
 
 def _compiled(module: Any, options: Options) -> Any:
@@ -132,11 +144,12 @@ class Compiled(Cell):
     @property
     def source(self) -> str:
         """The source of the loop that ran last."""
-        return self._last().emitted.source
+        return self._last().assembled.emitted.source
 
     def explain(self) -> str:
         """What the last loop does once, before, in and after its steps, and what that costs."""
-        return explain(self._last().schedule)
+        last = self._last().assembled
+        return f"{explain(last.schedule)}\n{last.threads}"
 
     def _last(self) -> Loop:
         if self.kept.last is None:
@@ -184,9 +197,19 @@ class Compiled(Cell):
         if loop is None:
             example = structure.map(lambda a: None if a is None else raw(a)[0], xs)
             start = structure.map(raw, state)
+
+            def traced(rows: slice) -> Program:
+                x = structure.map(lambda a: None if a is None else a[rows], example)
+                before = structure.map(lambda a: a[rows], start)
+                program = trace(step, x, before, parameters, shared)
+                program.leave_out(needed)
+                return program
+
             program = trace(step, example, start, parameters, shared)
             program.leave_out(needed)
-            loop = Loop(program, step, example, start, steps, self.options, every, shared)
+            batch = batch_size(xs, state) or 1
+            assembled = assemble(program, traced, batch, steps, every, self.options)
+            loop = Loop(program, assembled, step, example, start, shared)
             self.kept.add(key, loop)
         return loop.run(inputs, states, parameters, shared)
 

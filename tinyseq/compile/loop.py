@@ -11,12 +11,8 @@ from tinyseq.autograd.node import Node, recording
 from tinyseq.autograd.primitive import PICK, Primitive, no_grad, place
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import as_array
-from tinyseq.compile.options import Options
+from tinyseq.compile.assemble import Assembled
 from tinyseq.compile.program import Program
-from tinyseq.compile.rewrite import rewrite
-from tinyseq.compile.schedule import Schedule, schedule
-from tinyseq.compile.segments import Segments
-from tinyseq.compile.simplify import simplify
 from tinyseq.errors import GraphError, ShapeError
 from tinyseq.nn.parameter import Parameter
 
@@ -27,12 +23,10 @@ class Loop:
     def __init__(
         self,
         program: Program,
+        assembled: Assembled,
         step: Any,
         x: Any,
         state: Any,
-        steps: int,
-        options: Options,
-        every: int | None,
         shared: dict[str, Any],
     ) -> None:
         self.shared, self.fixed = program.shared, program.fixed
@@ -44,11 +38,7 @@ class Loop:
         }
         grads = [*program.input_grads, *program.state_grads, *program.parameter_grads]
         self.differentiable = [g is not None for g in grads]
-        self.schedule: Schedule = schedule(optimized(program))
-        emit = options.emit()
-        self.emitted = (
-            Segments(emit, self.schedule, steps, every) if every else emit(self.schedule, steps)
-        )
+        self.assembled = assembled
         with no_grad():
             given = structure.map(lambda a: None if a is None else Tensor(a), x)
             self.output = step(given, structure.map(Tensor, state))[0]
@@ -64,7 +54,7 @@ class Loop:
         try:
             return self.free.pop()
         except IndexError:
-            return self.emitted.build()
+            return self.assembled.emitted.build()
 
     def run(
         self, inputs: list[Any], states: list[Any], parameters: list[Any], shared: dict[str, Any]
@@ -154,11 +144,6 @@ def _push(tangents: Any, node: Any) -> Any:
 
 
 LOOP = Primitive("compiled loop", "outputs", lambda xp, *arrays: arrays, _pull, _push, None)
-
-
-def optimized(program: Program) -> Program:
-    """The Program after all that makes it smaller or takes it out of the loop."""
-    return simplify(rewrite(simplify(program)))
 
 
 def raw(value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tinyseq.errors import ConfigError
 from tinyseq.recurrence.checkpoint import segment_length
+from tinyseq.threads import usable_threads
 
 EMITTERS = ("numpy",)
 
@@ -21,17 +22,26 @@ class Options:
         emitter: what writes the loop, one of EMITTERS; ``tinyseq.compile.emit_<emitter>``.
         checkpoint_every: after how many steps a state is kept for the backward pass, which computes
             the rest again; "sqrt" for the square root of T; None keeps all that is needed.
+        threads: how many may share the batch; None for as many as NumPy's products use.
     """
 
     emitter: str = "numpy"
     checkpoint_every: int | str | None = None
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         if self.emitter not in EMITTERS:
             raise ConfigError(f"compile: emitter is one of {EMITTERS}, not {self.emitter!r}")
         if self.checkpoint_every is not None:
             segment_length(self.checkpoint_every, 1)
+        number = self.threads
+        if number is not None and (type(number) is not int or number < 1):
+            raise ConfigError(f"compile: threads is a number from 1 on, or None, not {number!r}")
 
     def emit(self) -> Callable[..., Any]:
         """The emitter's function, emit(schedule, steps) -> Emitted; imported when first used."""
         return import_module(f"tinyseq.compile.emit_{self.emitter}").emit
+
+    def usable_threads(self) -> int:
+        """How many threads may share a run."""
+        return usable_threads() if self.threads is None else self.threads
