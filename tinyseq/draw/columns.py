@@ -32,11 +32,15 @@ def columns(run: RunGraph, initial: Collection[int] = ()) -> Columns:
         if len({len(time) for time in loop.times if isinstance(time, tuple)}) > 1
     }
     found: dict[Any, dict[Step, None]] = defaultdict(dict)
-    for v in run.vertices:
-        if v.time is not None and (v.kind != "initial" or v.id in initial):
-            # The nodes of a tree stand together if they are equally far from the root.
-            key = (-len(v.time),) if v.loop in trees else sortable(v.time)  # type: ignore[arg-type]
-            found[stage.get(v.loop, 0), key][v.loop, v.time] = None
+    for role, members in zip(run.roles, run.members, strict=True):
+        if role.kind == "initial":
+            members = [k for k in members if k in initial]
+        for time in dict.fromkeys([run.times[k] for k in members]):
+            if time is not None and role.loop is not None:
+                # The nodes of a tree stand together if they are equally far from the root.
+                is_tree = role.loop in trees
+                key = (-len(time),) if is_tree else sortable(time)  # type: ignore[arg-type]
+                found[stage.get(role.loop, 0), key][role.loop, time] = None
     return tuple(tuple(found[key]) for key in sorted(found))
 
 

@@ -9,14 +9,16 @@ the parameters that the source is multiplied with on the way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections import defaultdict
+from collections.abc import Collection, Container
 from typing import Any
 
+from tinyseq.autograd.engine import paused_gc
 from tinyseq.draw.columns import columns
-from tinyseq.draw.fold import Circuit, CircuitVertex, minus
+from tinyseq.draw.fold import Circuit, minus
 from tinyseq.draw.graph import Edge, Graph, Time, Vertex
-from tinyseq.draw.paths import Argument, Paths
-from tinyseq.draw.run import RunGraph, RunVertex
+from tinyseq.draw.paths import RunPaths, circuit_paths
+from tinyseq.draw.run import RunGraph
 from tinyseq.draw.stages import titles
 from tinyseq.draw.text import time_text
 from tinyseq.errors import DrawError
@@ -39,21 +41,22 @@ def contract(
     Raises:
         DrawError: nothing carries a label, or the value that links the steps carries none.
     """
-    if not any(v.variable is not None for v in graph.vertices):
+    roles = graph.vertices if isinstance(graph, Circuit) else graph.roles
+    if not any(role.variable is not None for role in roles):
         raise DrawError(
             "no variable to draw: nothing in this run carries a label. ts.unroll labels inputs, "
             "states and outputs by itself; name a value of your own with ts.label(h, 'h')."
         )
-    if isinstance(graph, Circuit):
-        return _circuit(graph)
-    return _run(graph, None if times is None else set(times), set(initial), values)
+    with paused_gc():
+        if isinstance(graph, Circuit):
+            return _circuit(graph)
+        return _run(graph, None if times is None else set(times), set(initial), values)
 
 
 def _circuit(circuit: Circuit) -> Graph:
     vertices = circuit.vertices
     drawn = [v.variable is not None and v.kind != "initial" for v in vertices]
-
-    paths = Paths(vertices, arguments_of(circuit), drawn)
+    paths = circuit_paths(circuit, drawn)
     edges = Edges()
     for v in vertices:
         if drawn[v.id]:
@@ -67,59 +70,76 @@ def _circuit(circuit: Circuit) -> Graph:
 
 
 def _run(run: RunGraph, shown: set[Time] | None, initial: set[int], values: bool) -> Graph:
-    vertices = run.vertices
-    named = [v for v in vertices if v.variable is not None]
-    computed = {name_of(v) for v in named if v.kind != "initial"}
-    # A state that truncation has cut off is drawn as what it is a copy of.
-    copies = {v.id for v in named if v.kind == "initial" and name_of(v) in computed}
-    wanted = [v for v in named if v.kind != "initial" or v.id in initial or v.id in copies]
-    drawn = [False] * len(vertices)
-    for v in wanted:
-        drawn[v.id] = True
-    paths = Paths(vertices, arguments_of(run), drawn)
-    near = None if shown is None else shown | neighbours(run, shown)
+    copies = copied_states(run)
+    wanted = []
+    for role, members in zip(run.roles, run.members, strict=True):
+        if role.variable is not None and role.kind != "initial":
+            wanted += members
+        elif role.variable is not None:
+            wanted += [k for k in members if k in initial or k in copies]
+    wanted.sort()
+    drawn = [False] * len(run)
+    for k in wanted:
+        drawn[k] = True
+    near = None if shown is None else shown | neighbours(run, shown) | {None}
+    targets = wanted if near is None else [k for k in wanted if run.times[k] in near]
+    ways = RunPaths(run, drawn).into_each(targets)
+
+    stamp = {time: "" if time is None else f"({time_text(time)})" for time in set(run.times)}
+    name = {k: f"{run.roles[run.role[k]].variable}{stamp[run.times[k]]}" for k in wanted}
     edges = Edges()
-    for v in wanted:
-        if near is None or v.time is None or v.time in near:
-            for k, _, letters in paths.into(v.id):
-                s = vertices[k]
-                delay = 0 if v.time is None or s.time is None else minus(v.time, s.time)
-                edges.add(s, v, Edge(name_of(s), name_of(v), delay, letters, k in copies))
+    for k in targets:
+        now, role = run.times[k], run.roles[run.role[k]]
+        for s, _, letters in ways[k]:
+            then = run.times[s]
+            delay = 0 if now is None or then is None or now == then else minus(now, then)
+            edge = Edge(name[s], name[k], delay, letters, s in copies)
+            edges.add(run.roles[run.role[s]], role, edge)
     records = {
-        name_of(v): record(
-            v,
-            name_of(v),
+        name[k]: record(
+            run.vertex(k),
+            name[k],
             edges.states,
-            run.values.get(v.id) if values else None,
-            run.gradients.get(v.id),
+            run.values.get(k) if values else None,
+            run.gradients.get(k),
         )
-        for v in wanted
-        if v.id not in copies and (shown is None or v.time is None or v.time in shown)
+        for k in wanted
+        if k not in copies and (shown is None or run.times[k] is None or run.times[k] in shown)
     }
-    whole = [e for e in edges.all() if e.source in records and e.target in records]
-    cut = [e for e in edges.all() if (e.source in records) != (e.target in records)]
-    times = sorted({v.time for v in wanted if v.time is not None and v.kind != "initial"})
+    whole, cut = edges.parted(records)
+    times = {
+        time
+        for role, members in zip(run.roles, run.members, strict=True)
+        if role.variable is not None and role.kind != "initial"
+        for time in {run.times[k] for k in members}
+        if time is not None
+    }
     return Graph(
         tuple(records.values()),
-        tuple(whole),
-        tuple(times),
-        tuple(cut),
+        whole,
+        tuple(sorted(times)),
+        cut,
         columns(run, initial),
         titles(run),
     )
 
 
-def arguments_of(graph: RunGraph | Circuit) -> Callable[[Any], list[Argument]]:
-    """What tells the arguments of a vertex. Those of a run have no delays: a vertex has a time."""
-
-    def of_circuit(v: CircuitVertex) -> list[Argument]:
-        usual = [Argument(i, p.source, p.delay) for i, p in enumerate(v.inputs) if p is not None]
-        return usual + [Argument(i, source, None) for i, source in v.initial]
-
-    def of_run(v: RunVertex) -> list[Argument]:
-        return [Argument(i, p, 0) for i, p in enumerate(v.parents) if p is not None]
-
-    return of_circuit if isinstance(graph, Circuit) else of_run
+def copied_states(run: RunGraph) -> dict[int, int]:
+    """The initial states that truncation has cut off, each with what it is a copy of."""
+    initial: list[tuple[str | None, int]] = []
+    computed: dict[str | None, list[list[int]]] = defaultdict(list)
+    for role, members in zip(run.roles, run.members, strict=True):
+        if role.kind == "initial":
+            initial += [(role.variable, k) for k in members]
+        elif role.variable is not None:
+            computed[role.variable].append(members)
+    found = {}
+    for variable in {variable for variable, _ in initial if variable in computed}:
+        of_time = {run.times[k]: k for members in computed[variable] for k in members}
+        for other, k in initial:
+            if other == variable and run.times[k] in of_time:
+                found[k] = of_time[run.times[k]]
+    return found
 
 
 class Edges:
@@ -136,6 +156,11 @@ class Edges:
 
     def all(self) -> tuple[Edge, ...]:
         return tuple(self.found)
+
+    def parted(self, shown: Container[str]) -> tuple[tuple[Edge, ...], tuple[Edge, ...]]:
+        """Those of which both ends are shown, and those of which one is."""
+        ends = [(edge, edge.source in shown, edge.target in shown) for edge in self.found]
+        return tuple(e for e, a, b in ends if a and b), tuple(e for e, a, b in ends if a != b)
 
 
 def name_of(v: Any) -> str:

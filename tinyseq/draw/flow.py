@@ -25,9 +25,9 @@ def flow(run: RunGraph, variables: Iterable[str] | None = None) -> Flow:
     """
     norms: dict[str, dict[int, float]] = defaultdict(dict)
     for number, norm in run.gradients.items():
-        v = run.vertices[number]
-        if isinstance(v.time, int) and v.variable is not None and v.kind != "initial":
-            norms[v.variable][v.time] = norm
+        role, time = run.roles[run.role[number]], run.times[number]
+        if isinstance(time, int) and role.variable is not None and role.kind != "initial":
+            norms[role.variable][time] = norm
     if variables is None:
         times = sorted({time for loop in run.loops for time in loop.times})[:4]
         some = contract(run, times).vertices

@@ -11,16 +11,18 @@ hands a value on (reshaping, stacking, picking) vanishes, and so do biases.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from tinyseq.draw.columns import columns, sortable
-from tinyseq.draw.contract import Edges, arguments_of, name_of, neighbours, record
-from tinyseq.draw.fold import Circuit, minus
+from tinyseq.draw.contract import Edges, copied_states, name_of, neighbours, record
+from tinyseq.draw.fold import Circuit, CircuitVertex, minus
 from tinyseq.draw.graph import Edge, Graph, Time, Vertex
-from tinyseq.draw.paths import AnyVertex, Argument, Delay, Paths, plus
-from tinyseq.draw.run import RunGraph
+from tinyseq.draw.paths import Argument, Delay, RunPaths, circuit_paths, plus
+from tinyseq.draw.run import RunGraph, RunVertex
 from tinyseq.draw.text import time_text
+
+AnyVertex = RunVertex | CircuitVertex
 
 _SILENT = frozenset(
     "identity reshape permute broadcast_to astype stack concatenate split unbind pick slice "
@@ -87,23 +89,23 @@ class _Operations:
         self.across = across
         self.source = graph
         self.vertices: Sequence[AnyVertex] = graph.vertices
-        self.arguments: Callable[[Any], list[Argument]] = arguments_of(graph)
         self.shown = None if times is None else set(times)
         self.initial = initial
         self.values = values
-        self.paths = Paths(self.vertices, self.arguments, [False] * len(self.vertices))
+        nothing = [False] * len(self.vertices)
+        if isinstance(graph, Circuit):
+            self.paths = circuit_paths(graph, nothing)
+            self.copies: dict[int, int] = {}
+        else:
+            self.paths = RunPaths(graph, nothing)
+            # A state that truncation has cut off is drawn as what it is a copy of.
+            self.copies = copied_states(graph)
+        self.arguments = self.paths.arguments
         self.learned = self.paths.learned
-        computed = {name_of(v): v.id for v in self.vertices if v.variable and v.kind != "initial"}
-        # A state that truncation has cut off is drawn as what it is a copy of.
-        self.copies = {
-            v.id: computed[name_of(v)]
-            for v in self.vertices
-            if v.kind == "initial" and isinstance(graph, RunGraph) and name_of(v) in computed
-        }
         self.variables = {
             v.id for v in self.vertices if v.variable and (v.kind != "initial" or v.id in initial)
         }
-        self.read = Counter(a.source for v in self.vertices for a in self.arguments(v))
+        self.read = Counter(a.source for v in self.vertices for a in self.arguments(v.id))
         self.terms: list[tuple[Term, ...]] = []
         self.pieces: Counter[int] = Counter()
         self.absorbed: set[int] = set()  # maps that are drawn as parts of others only
@@ -116,9 +118,9 @@ class _Operations:
 
     def _terms(self, v: AnyVertex) -> tuple[Term, ...]:
         """What a value is the sum of, if it is a map."""
-        if v.kind == "parameter" or self.learned[v.id]:
+        if v.kind == "parameter" or v.id in self.learned:
             return ()
-        given = [a for a in self.arguments(v) if not self.learned[a.source]]
+        given = [a for a in self.arguments(v.id) if a.source not in self.learned]
         met = [(a, self._letters(v, a.number)) for a in given]
         if any(letters for _, letters in met):
             return tuple(Term(a, letters) for a, letters in met)
@@ -139,7 +141,7 @@ class _Operations:
 
     def _letters(self, v: AnyVertex, number: int) -> tuple[str, ...]:
         """The parameters that an argument is multiplied with."""
-        return tuple(letter for _, letter in sorted(self.paths.factors(v, number)))
+        return tuple(letter for _, letter in sorted(self.paths.factors(v.id, number)))
 
     def _base(self, k: int) -> tuple[Term, ...]:
         return () if k in self.variables else self.terms[k]
@@ -147,9 +149,11 @@ class _Operations:
     # -- what is drawn --
 
     def _is_operation(self, v: AnyVertex) -> bool:
-        if v.op == "leaf" or self.learned[v.id] or (v.kind == "initial" and self.terms[v.id] == ()):
+        if v.op == "leaf" or v.id in self.learned:
             return False
-        return bool(self.terms[v.id]) or _op(v) not in _SILENT
+        if self.terms[v.id]:
+            return True
+        return v.kind != "initial" and _op(v) not in _SILENT
 
     def _ends(self, argument: Argument) -> list[End]:
         """The drawn vertices from which an argument comes, through what only hands it on."""
@@ -159,7 +163,7 @@ class _Operations:
         while stack:
             k, delay = stack.pop()
             v = self.vertices[k]
-            if self.learned[k]:
+            if k in self.learned:
                 continue
             if k in self.copies:
                 found[End(self.copies[k], delay, True, True)] = None
@@ -168,7 +172,7 @@ class _Operations:
             elif self._is_operation(v):
                 found[End(k, delay, False)] = None
             else:
-                before = [(a.source, plus(delay, a.delay)) for a in self.arguments(v)]
+                before = [(a.source, plus(delay, a.delay)) for a in self.arguments(v.id)]
                 stack += [there for there in before[::-1] if there not in seen]
                 seen.update(before)
         return list(found)
@@ -177,7 +181,7 @@ class _Operations:
         """What an operation reads, each with the letters that it is multiplied with."""
         if self.terms[k]:
             return [(end, t.letters) for t in self.terms[k] for end in self._ends(t.source)]
-        return [(end, ()) for a in self.arguments(self.vertices[k]) for end in self._ends(a)]
+        return [(end, ()) for a in self.arguments(k) for end in self._ends(a)]
 
     def graph(self) -> Graph:
         """Everything that the variables depend on, from the last to the first."""
@@ -202,7 +206,7 @@ class _Operations:
             if is_variable and self._is_operation(v):
                 inputs: list[tuple[End, tuple[str, ...]]] = [(End(k, 0, False), ())]
             elif is_variable:
-                inputs = [(end, ()) for a in self.arguments(v) for end in self._ends(a)]
+                inputs = [(end, ()) for a in self.arguments(v.id) for end in self._ends(a)]
             else:
                 inputs = self._inputs(k)
             for end, letters in inputs:
@@ -287,9 +291,9 @@ class _Operations:
             function = v.family == "elementwise"
             return "function" if function else "operation", _FUNCTIONS.get(op, op.replace("_", " "))
         sign = _ARITHMETIC[op]
-        given = {a.number for a in self.arguments(v) if not self.learned[a.source]}
+        given = {a.number for a in self.arguments(v.id) if a.source not in self.learned}
         if op != "neg" and len(given) == 1:
-            learned = [a.source for a in self.arguments(v) if self.learned[a.source]]
+            learned = [a.source for a in self.arguments(v.id) if a.source in self.learned]
             letters = [letter for source in learned for letter in self.paths.letters(source)]
             other = letters[0] if letters else "k"  # a constant: its value is not kept
             sign = f"{sign} {other}" if 0 in given and op != "mul" else f"{other} {sign}"
@@ -312,8 +316,8 @@ class _Operations:
                 found[v.variable] = None
             elif self._is_operation(v):
                 found["·"] = None
-            elif not self.learned[v.id]:
-                new = [a.source for a in self.arguments(v) if a.source not in seen]
+            elif v.id not in self.learned:
+                new = [a.source for a in self.arguments(v.id) if a.source not in seen]
                 seen.update(new)
                 stack += new[::-1]
         return list(found) or ["·"]
