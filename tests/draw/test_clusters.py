@@ -173,3 +173,22 @@ def test_a_module_that_cannot_be_parted_from_the_rest_has_no_box():
         for disc in picture.scene.discs:
             if title.get(disc.vertex.loop) != frame.title.text.base:
                 assert not stands_in(disc, frame)
+
+
+def test_of_every_recurrence_the_first_and_the_last_steps_are_shown():
+    picture = draw.unrolled(run(steps=30))
+    times = {}
+    for v in picture.graph.vertices:
+        times.setdefault(v.label, []).append(v.time)
+    assert times["x"] == times["h"] == [1, 2, 3, 4, 5]  # 4 and 5 are the last of the encoder
+    assert times["s"] == times["L"] == [1, 2, 3, 4, 5, 29, 30]
+    (gap,) = picture.scene.notes
+    assert "23 more steps" in gap.text.base
+    assert {disc.y for disc in picture.scene.discs if disc.vertex.label == "s"} == {gap.y}
+
+
+def test_several_letters_of_an_edge_each_have_their_subscript():
+    wires = draw.circuit(run()).scene.wires
+    (label,) = {w.label.text for w in wires if w.label and w.edge.parameters == ("U_s", "W_s")}
+    parts = [(part.base, part.subscript) for part in (label, *label.rest)]
+    assert parts == [("U", "s"), (",", ""), ("W", "s")]

@@ -30,15 +30,12 @@ from tinyseq.draw.overlay import (
     with_text,
     with_values,
 )
-from tinyseq.draw.relative import around, with_relative_times
-from tinyseq.draw.run import RunGraph, RunVertex
+from tinyseq.draw.relative import with_relative_times
+from tinyseq.draw.run import RunGraph
 from tinyseq.draw.scene import Scene
 from tinyseq.draw.strip import with_strip
-from tinyseq.draw.tree_layout import is_tree
+from tinyseq.draw.window import times_shown
 from tinyseq.errors import DrawError
-
-ALL_SHOWN = 12  # steps; of longer runs the first FIRST and the last LAST are shown
-FIRST, LAST = 3, 2
 
 
 @dataclass(frozen=True)
@@ -147,7 +144,7 @@ def circuit(
     graph = level.graph(fold(run))
     scene = level.circuit(graph)
     scene = with_numbers(scene, given_numbers(graph, numbers), legend) if numbers else scene
-    story = Story(run, _window(run, None), _shown_initial(run, None), False, detail=detail)
+    story = Story(run, times_shown(run, None), _shown_initial(run, None), False, detail=detail)
     return Picture(graph, scene, story)
 
 
@@ -202,7 +199,7 @@ def unrolled(
         raise DrawError('show one thing as colour: gradients, numbers, or values="colour"')
     level = level_of(detail, depth)
     run = extract(outputs, gradients)
-    times = _window(run, window)
+    times = times_shown(run, window)
     _check_size(run, times, detail, level)
     states = _shown_initial(run, initial)
     graph = level.graph(run, times, states, bool(values))
@@ -229,9 +226,10 @@ def unrolled(
 def _check_size(run: RunGraph, times: Collection[Time] | None, detail: str, level: Level) -> None:
     """Refuse what is too much to see."""
     count = sum(
-        (v.variable is not None or level.shows_all and v.op != "leaf")
-        and (times is None or v.time is None or v.time in times)
-        for v in run.vertices
+        times is None or run.times[k] is None or run.times[k] in times
+        for role, members in zip(run.roles, run.members, strict=True)
+        if role.variable is not None or (level.shows_all and role.op != "leaf")
+        for k in members
     )
     if count > level.most:
         variables = " or the variables alone, with detail='variables'" * level.shows_all
@@ -241,50 +239,17 @@ def _check_size(run: RunGraph, times: Collection[Time] | None, detail: str, leve
         )
 
 
-def _window(run: RunGraph, window: Any) -> Collection[Time] | None:
-    """The times to show; None means all."""
-    times = sorted(
-        {v.time for v in run.vertices if v.kind in ("variable", "input") and v.time is not None},
-        key=lambda time: time if isinstance(time, tuple) else (time,),
-    )
-    if isinstance(window, str) and window == "t":
-        return set(around(times))
-    if window == "all" or (window is None and is_tree(times)):
-        return None
-    if window is None:
-        if len(times) <= ALL_SHOWN:
-            return None
-        window = (FIRST, LAST)
-    if isinstance(window, tuple) and len(window) == 2:
-        first, last = window
-        if not (isinstance(first, int) and isinstance(last, int)) or min(first, last) < 0:
-            raise DrawError(
-                f"window={window!r}: a pair says how many first and how many last steps"
-            )
-        if first + last == 0:
-            raise DrawError("window=(0, 0) shows nothing")
-        shown = set(times[:first] + times[max(len(times) - last, 0) :])
-    elif isinstance(window, Iterable) and not isinstance(window, str):
-        shown = set(window) & set(times)
-    else:
-        raise DrawError(f"window is 'all', a pair (first, last), or times, not {window!r}")
-    if times and not shown:
-        raise DrawError(f"window={window!r}: the run has steps {times[0]} to {times[-1]}")
-    before = {v.time for v in run.vertices if v.kind == "initial" and v.time not in times}
-    if times and (times[0] in shown or times[-1] in shown):
-        shown |= {time for time in before if time is not None}
-    return shown
-
-
 def _shown_initial(run: RunGraph, initial: bool | None) -> list[int]:
     """The initial states to show."""
-    states = [v for v in run.vertices if v.kind == "initial"]
+    states = [
+        k for r, role in enumerate(run.roles) if role.kind == "initial" for k in run.members[r]
+    ]
     if initial is not None:
-        return [v.id for v in states if initial]
-    return [v.id for v in states if _carries_something(v, run)]
+        return [k for k in states if initial]
+    return [k for k in states if _carries_something(k, run)]
 
 
-def _carries_something(state: RunVertex, run: RunGraph) -> bool:
+def _carries_something(state: int, run: RunGraph) -> bool:
     """Whether an initial state is learned, or given and not zero.
 
     One that is computed from other variables (the last state of an encoder) needs no node: its
@@ -292,10 +257,11 @@ def _carries_something(state: RunVertex, run: RunGraph) -> bool:
     """
     behind, stack = [state], [state]
     while stack:
-        parents = [run.vertices[p] for p in stack.pop().parents if p is not None]
-        if any(parent.variable is not None for parent in parents):
+        parents = [p for p in run.parents[stack.pop()] if p is not None]
+        if any(run.roles[run.role[p]].variable is not None for p in parents):
             return False
         behind += parents
         stack += parents
-    value = run.values[state.id]
-    return any(v.kind == "parameter" for v in behind) or bool(namespace(value).any(value != 0))
+    learned = any(run.roles[run.role[k]].kind == "parameter" for k in behind)
+    value = run.values[state]
+    return learned or bool(namespace(value).any(value != 0))

@@ -17,7 +17,7 @@ from tinyseq.draw.field import Box, Field
 from tinyseq.draw.graph import Edge
 from tinyseq.draw.scene import Disc, Note, Point, Wire
 from tinyseq.draw.style import ROW
-from tinyseq.draw.text import Name, name
+from tinyseq.draw.text import Name, listed
 
 Joined = tuple[Edge, Disc, Disc]  # an edge, its source and its target
 LETTER_SIZE = 13.0
@@ -83,9 +83,7 @@ def _best_way(source: Disc, target: Disc, field: Field) -> Curve:
 
 def letters(edge: Edge, size: float = LETTER_SIZE) -> Name:
     """How the parameters of an edge are written on it."""
-    if len(edge.parameters) == 1:
-        return name(edge.parameters[0], size=size)
-    return name(", ".join(edge.parameters), size=size)
+    return listed(edge.parameters, size)
 
 
 def letter_spots(wires: Sequence[Wire], field: Field, outside: bool = False) -> list[Point]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from html import escape
@@ -63,6 +64,15 @@ def name(text: str, time: object = None, bold: bool = True, size: float = 15.0) 
     base, subscript = parts(text)
     superscript = "" if time is None else f"({time_text(time)})".replace("-", MINUS)
     return Name(base, subscript, superscript, bold, size)
+
+
+def listed(texts: Sequence[str], size: float = 15.0) -> Name:
+    """Set several names in one line, with commas between them."""
+    first, *others = (name(text, size=size) for text in texts)
+    if not any(one.subscript for one in (first, *others)):
+        return replace(first, base=", ".join(one.base for one in (first, *others)))
+    comma = Name(",", size=size, italic=False)
+    return replace(first, rest=tuple(part for other in others for part in (comma, other)))
 
 
 def time_text(time: object) -> str:

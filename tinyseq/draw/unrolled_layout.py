@@ -7,7 +7,7 @@ programs do not keep.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import dist
 
 from tinyseq.draw.clusters import clusters
@@ -49,7 +49,7 @@ def unrolled_scene(graph: Graph) -> Scene:
     widest = max((w for w, _ in size.values()), default=DIAMETER) - DIAMETER
     widest += max((letters(e).width - 14 for e in graph.edges if e.parameters), default=0.0)
     distance = COLUMN + max(widest, 0.0)
-    column, gaps = _columns(graph, distance)
+    column, gaps = _columns(graph, height, distance)
     x = _positions(graph, column)
     discs = {
         v.id: Disc(v, written[v.id], x[v.id], height[v.label], *size[v.label])
@@ -60,29 +60,32 @@ def unrolled_scene(graph: Graph) -> Scene:
     )
     stubs = [_stub(e, discs, height, distance) for e in graph.cut]
     wires += [stub for stub in stubs if stub is not None]
-    states = [v.label for v in graph.vertices if v.kind == "state"]
-    middle = height[states[0]] if states else max(height.values(), default=0.0) / 2
     colour = colours(graph)
     return Scene(
         tuple(tinted(disc, colour) for disc in discs.values()),
         tuple(inked(wire, discs, colour) for wire in wires),
         (),
-        tuple(Note(text, at, middle, GREY) for at, text in gaps),
+        gaps,
         clusters(graph, discs, wires),
     )
 
 
-def _columns(graph: Graph, distance: float) -> tuple[dict[Step, float], list[tuple[float, Name]]]:
-    """The place of every shown step, and of every gap with the words that stand in it."""
+def _columns(
+    graph: Graph, height: Mapping[str, float], distance: float
+) -> tuple[dict[Step, float], tuple[Note, ...]]:
+    """The place of every shown step, and the words in every gap, in the row of a state."""
     places: dict[Step, float] = {}
-    gaps: list[tuple[float, Name]] = []
+    gaps: list[Note] = []
     right = -distance / 2  # how far the picture goes
     before: tuple[Step, ...] = ()
-    for column in shown_columns(graph):
+    shown = shown_columns(graph)
+    for k, column in enumerate(shown):
         if isinstance(column, int):
             words = f"··· {column} more step{'s' * (column > 1)} ···"
             wide = width(words, 13.0) + 2 * STUB - distance + DIAMETER + 16
-            gaps.append((right + wide / 2, Name(words, bold=False, italic=False, size=13.0)))
+            text = Name(words, bold=False, italic=False, size=13.0)
+            beside = shown[k - 1 if k else 1 : k + 2]
+            gaps.append(Note(text, right + wide / 2, _middle(graph, height, beside), GREY))
             right += wide
             continue
         if before and behind(column, before):
@@ -90,7 +93,16 @@ def _columns(graph: Graph, distance: float) -> tuple[dict[Step, float], list[tup
         places.update(dict.fromkeys(column, right + distance / 2))
         right += distance
         before = column
-    return places, gaps
+    return places, tuple(gaps)
+
+
+def _middle(graph: Graph, height: Mapping[str, float], beside: Sequence[object]) -> float:
+    """The height of the first state of the recurrence in the first of some columns."""
+    first = next((column for column in beside if isinstance(column, tuple)), ())
+    loops = {loop for loop, _ in first}
+    states = [v for v in graph.vertices if v.kind == "state"]
+    own = [v for v in states if v.loop in loops] or states
+    return height[own[0].label] if own else max(height.values(), default=0.0) / 2
 
 
 def _positions(graph: Graph, column: Mapping[Step, float]) -> dict[str, float]:
