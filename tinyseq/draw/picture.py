@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tinyseq.autograd.engine import paused_gc
 from tinyseq.backend import namespace
 from tinyseq.draw.emphasis import Widths, ways, with_ways, with_widths
 from tinyseq.draw.extract import extract
@@ -114,6 +115,7 @@ class Picture:
         )
 
 
+@paused_gc()
 def circuit(
     outputs: Any,
     detail: str = "variables",
@@ -148,6 +150,7 @@ def circuit(
     return Picture(graph, scene, story)
 
 
+@paused_gc()
 def unrolled(
     outputs: Any,
     detail: str = "variables",

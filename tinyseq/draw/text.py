@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from html import escape
@@ -66,7 +65,8 @@ def name(text: str, time: object = None, bold: bool = True, size: float = 15.0) 
     return Name(base, subscript, superscript, bold, size)
 
 
-def listed(texts: Sequence[str], size: float = 15.0) -> Name:
+@lru_cache(1000)
+def listed(texts: tuple[str, ...], size: float = 15.0) -> Name:
     """Set several names in one line, with commas between them."""
     first, *others = (name(text, size=size) for text in texts)
     if not any(one.subscript for one in (first, *others)):
@@ -114,6 +114,7 @@ def visible(text: str, longest: int = LONGEST) -> str:
     return "".join(shown) + ("…" if len(text) > longest else "")
 
 
+@lru_cache(10_000)
 def width(text: str, size: float) -> float:
     """The width of a text in points, about."""
     return size * sum(
