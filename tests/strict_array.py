@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import cupy_names
+from strict_capture import capture
 
 NO_CONVERSION = (
     "Implicit conversion to a NumPy array is not allowed. "
@@ -33,7 +34,9 @@ def count_syncs() -> Iterator[list[str]]:
 
 
 def sync(name: str) -> None:
-    """Note that the call of this name waits for the GPU."""
+    """Note that the call of this name waits for the GPU, which it must not during a capture."""
+    if capture.launches is not None:
+        raise RuntimeError(f"cudaErrorStreamCaptureUnsupported: {name} waits for the GPU")
     for recorder in _recorders:
         recorder.append(name)
 
@@ -149,6 +152,8 @@ class ndarray:
         return wrap(self._host[index if Ellipsis in index else (*index, ...)])
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        if capture.launches is not None:
+            raise RuntimeError("cudaErrorStreamCaptureUnsupported: the double captures no copies")
         index, _ = host_index(key, self.shape)
         value = operand(value)
         self._host[index] = value.astype(self.dtype) if isinstance(value, np.ndarray) else value
@@ -227,6 +232,8 @@ def operand(value: Any) -> Any:
 
 def compute(function: Callable, *args: Any, **kwargs: Any) -> Any:
     """Call NumPy as CuPy computes: a division by zero or an overflow gives no warning."""
+    if capture.launches is not None:
+        return capture.call(function, args, kwargs)
     with np.errstate(all="ignore"):
         return function(*args, **kwargs)
 

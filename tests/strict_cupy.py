@@ -16,7 +16,7 @@ nothing but ``.get()`` and its like hand out. Code that passes here has no hidde
 
 import sys
 from collections.abc import Callable
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ from strict_array import (
     sync,
     wrap,
 )
+from strict_cuda import RawModule, cuda
 
 __all__ = ["count_syncs", "cupy", "install", "ndarray", "to_host"]
 
@@ -244,6 +245,18 @@ def _creator(name: str) -> Callable:
     return create
 
 
+def _unwritten(create: Callable) -> Callable:
+    """Memory that has not been written to yet: whoever reads it anyway gets NaN."""
+
+    def unwritten(*args: Any, **kwargs: Any) -> np.ndarray:
+        array = create(*args, **kwargs)
+        if array.dtype.kind == "f":
+            array.fill(np.nan)
+        return array
+
+    return unwritten
+
+
 def _asnumpy(
     a: Any, stream: Any = None, order: Any = "C", out: Any = None, *, blocking: bool = True
 ):
@@ -263,9 +276,10 @@ _OWN: dict[str, Any] = {
     "take": _checked("cupy.take", _take),
     "take_along_axis": _checked("cupy.take_along_axis", _take_along_axis),
     "put_along_axis": _checked("cupy.put_along_axis", _put_along_axis),
-    "cuda": SimpleNamespace(
-        is_available=lambda: True, runtime=SimpleNamespace(getDeviceCount=lambda: 1)
-    ),
+    "cuda": cuda,
+    "RawModule": RawModule,
+    "empty": _checked("cupy.empty", _unwritten(np.empty)),
+    "empty_like": _checked("cupy.empty_like", _unwritten(np.empty_like)),
 } | {
     name: _creator(name)
     for name in ("array", "asanyarray", "asarray", "ascontiguousarray", "asfortranarray")
