@@ -14,7 +14,8 @@ from benchmarks.report import report
 from benchmarks.section import Section
 from tinyseq.bench.race import on_cores
 
-THEMES = {"chain": 1, "lstm": 1, "cells": 1, "threads": 2, "growth": 1, "memory": 1}  # threads
+# With the number of threads of each.
+THEMES = {"chain": 1, "lstm": 1, "cells": 1, "threads": 2, "growth": 1, "memory": 1, "drawing": 1}
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
