@@ -13,34 +13,30 @@ the original cell.
 from __future__ import annotations
 
 import copy
-import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from tinyseq import structure
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.compile.assemble import assemble
 from tinyseq.compile.explain import explain
+from tinyseq.compile.kept import Kept
 from tinyseq.compile.loop import Loop, raw
 from tinyseq.compile.options import Options
 from tinyseq.compile.program import Program
-from tinyseq.compile.shared import Shared
-from tinyseq.compile.steady import remembered
-from tinyseq.compile.steps import Ragged
+from tinyseq.compile.steps import Fed, Ragged, kind_of
 from tinyseq.compile.trace import trace
 from tinyseq.errors import CompileError
 from tinyseq.nn.cell import Cell
 from tinyseq.nn.cells.elman import fields
 from tinyseq.nn.compose import Stacked
 from tinyseq.nn.layers import Recurrent
-from tinyseq.nn.module import Module
 from tinyseq.nn.parameter import Parameter
-from tinyseq.nn.sequence import SequenceModel
+from tinyseq.nn.sequence import ModelStep, SequenceModel
 from tinyseq.recurrence.checkpoint import segment_length
 from tinyseq.recurrence.steps import batch_size
-
-KEPT_LOOPS = 16  # of different shapes, for each compiled cell
 
 
 def compile(
@@ -81,6 +77,7 @@ def _compiled(module: Any, options: Options) -> Any:
     if isinstance(module, SequenceModel):
         fast = copy.copy(module)
         fast.cell = _compiled(module.cell, options)
+        fast.compiled_step = CompiledStep(Compiled(ModelStep(fast), options))
         return fast
     if isinstance(module, Recurrent):
         fast = copy.copy(module)
@@ -96,15 +93,17 @@ def _compiled(module: Any, options: Options) -> Any:
 class Compiled(Cell):
     """A cell whose sequences run as a written-out loop."""
 
+    takes_feeds = True
+
     cell: Cell
     options: Options
-    kept: _Kept
+    kept: Kept
 
     def __init__(self, cell: Cell, options: Options) -> None:
         # set directly: as an attribute like others it would get another name in the pictures
         object.__setattr__(self, "cell", cell)
         object.__setattr__(self, "options", options)
-        object.__setattr__(self, "kept", _Kept())
+        object.__setattr__(self, "kept", Kept())
 
     def __reduce__(self) -> tuple:
         """A copy has the copied cell, and memory of its own."""
@@ -147,9 +146,23 @@ class Compiled(Cell):
         return self._last().assembled.emitted.source
 
     def explain(self) -> str:
-        """What the last loop does once, before, in and after its steps, and what that costs."""
+        """What the last loop does once, before, in and after its steps, and what that costs.
+
+        If the steps of the last run were taken one by one, why that was.
+        """
+        if self.literal:
+            return f"step by step, as the cell is written: {self.literal}"
         last = self._last().assembled
         return f"{explain(last.schedule)}\n{last.threads}"
+
+    @property
+    def literal(self) -> str | None:
+        """Why the steps of the last run were taken one by one, in Python; None if they were not."""
+        return self.kept.literal
+
+    def takes_steps(self, why: str | None) -> None:
+        """Called by ``unroll``, which knows; None says that all steps are one call."""
+        self.kept.literal = why
 
     def _last(self) -> Loop:
         if self.kept.last is None:
@@ -163,6 +176,7 @@ class Compiled(Cell):
         steps: int,
         running: Any = None,
         checkpoint_every: int | str | None = None,
+        feed: Any = None,
     ) -> tuple[Any, Any]:
         """All steps: the outputs, stacked, and the final state.
 
@@ -172,12 +186,14 @@ class Compiled(Cell):
             steps: T, at least 1.
             running: (T, N) of booleans, which sequences have not ended; None for all.
             checkpoint_every: for this run; by default as the cell was compiled.
+            feed: an ``OutputFeed`` that makes every input; then xs is (given, drawn), and the state
+                is (state, last output).
         """
         every = self.options.checkpoint_every if checkpoint_every is None else checkpoint_every
         every = None if every is None else segment_length(every, steps)
-        step: Any = self.cell
+        step: Any = self.cell if feed is None else Fed(self.cell, feed)
         if running is not None:
-            step, xs = Ragged(self.cell), (xs, running)
+            step, xs = Ragged(step), (xs, running)
         inputs = [a for a in structure.leaves(xs) if a is not None]
         states = structure.leaves(state)
         if any(value is None for value in states):
@@ -191,7 +207,7 @@ class Compiled(Cell):
         key = (
             steps, every, _kinds(inputs), _kinds(states), _kinds(parameters),
             structure.skeleton(xs), structure.skeleton(state), running is not None, needed,
-            tuple(shared), _kinds(shared.values()), settings,
+            tuple(shared), _kinds(shared.values()), settings, kind_of(feed),
         )  # fmt: skip
         loop = self.kept.get(key, shared)
         if loop is None:
@@ -214,6 +230,13 @@ class Compiled(Cell):
         return loop.run(inputs, states, parameters, shared)
 
 
+@dataclass
+class CompiledStep:
+    """The compiled step of a model; no module, since the model has its parameters already."""
+
+    cell: Compiled
+
+
 class CompiledStack(Compiled):
     """Stacked cells with dropout between them: a loop for each cell, the dropout outside of them.
 
@@ -221,6 +244,9 @@ class CompiledStack(Compiled):
     numbers as step by step; with more they come in another order.
     """
 
+    takes_feeds = False
+
+    cell: Any
     layers: list[Compiled]
 
     def __init__(self, cell: Stacked, options: Options) -> None:
@@ -245,6 +271,8 @@ class CompiledStack(Compiled):
 
     def explain(self) -> str:
         """The cells' loops, one after the other."""
+        if self.literal:
+            return super().explain()
         return "\n".join(layer.explain() for layer in self.layers)
 
     def run_steps(
@@ -254,6 +282,7 @@ class CompiledStack(Compiled):
         steps: int,
         running: Any = None,
         checkpoint_every: int | str | None = None,
+        feed: None = None,
     ) -> tuple[Any, Any]:
         """All steps of the first cell, then all of the second, and so on; see ``Compiled``."""
         after = []
@@ -262,48 +291,6 @@ class CompiledStack(Compiled):
             xs, new = self.layers[k].run_steps(x, before, steps, running, checkpoint_every)
             after.append(new)
         return xs, tuple(after)
-
-
-class _Kept:
-    """The loops of a compiled cell, the latest last; forgotten if an attribute of it changes."""
-
-    def __init__(self) -> None:
-        self.loops: OrderedDict[Any, Loop] = OrderedDict()
-        self.last: Loop | None = None
-        self.changes = -1
-        self.settings: Any = None
-        self.shared: Any = None
-        self.lock = threading.Lock()
-
-    def outside(self, step: Any) -> tuple[dict[str, Any], tuple]:
-        """What the step may read beside its arguments, as ``Shared.now`` tells."""
-        with self.lock:
-            if Module.changes != self.changes:
-                self.changes, settings = Module.changes, remembered(step, arrays=False)
-                self.shared = Shared(step)
-                if settings != self.settings:
-                    self.loops.clear()
-                    self.settings = settings
-            return self.shared.now()
-
-    def get(self, key: Any, shared: dict[str, Any]) -> Loop | None:
-        """The loop for a key, if there is one of which no part has been replaced."""
-        with self.lock:
-            loop = self.loops.get(key)
-            if loop is None or not loop.holds(shared):
-                return None
-            self.loops.move_to_end(key)
-            self.last = loop
-            return loop
-
-    def add(self, key: Any, loop: Loop) -> Loop:
-        """Keep a loop, and let go of the one that has not been used for longest."""
-        with self.lock:
-            self.loops[key] = self.last = loop
-            self.loops.move_to_end(key)
-            while len(self.loops) > KEPT_LOOPS:
-                self.loops.popitem(last=False)
-            return loop
 
 
 def _kinds(values: Iterable[Any]) -> tuple:

@@ -32,13 +32,18 @@ class Shared:
     """The places where a step may find arrays, and what is there now."""
 
     def __init__(self, step: Any) -> None:
-        cell = step if isinstance(step, Module) else getattr(step, "cell", None)
-        self.own = {id(p) for p in cell.parameters()} if isinstance(cell, Module) else set()
+        modules = modules_of(step)
+        self.own = {id(p) for _, module in modules for p in module.parameters()}
         self.places: list[tuple[str, Any, Any]] = []  # the path, a mapping, the key in it
         seen: set[Any] = set()
-        for path, module in cell.named_modules() if isinstance(cell, Module) else ():
+        for path, module in modules:
             self.places += _attributes(path, module)
             for function in _functions(module):
+                self.places += _around(function, seen)
+        feed = feed_of(step)
+        if feed is not None:
+            self.places += _attributes("feed", feed)
+            for function in _functions(feed):
                 self.places += _around(function, seen)
 
     def now(self) -> tuple[dict[str, Any], tuple]:
@@ -56,23 +61,41 @@ class Shared:
         return arrays, tuple(rest)
 
 
-def _attributes(path: str, module: Module) -> Iterator[tuple[str, Any, Any]]:
-    """The attributes of a module that are arrays, or in which arrays may be put."""
-    for name, value in vars(module).items():
+def modules_of(step: Any) -> list[tuple[str, Module]]:
+    """The modules of a step, which is a cell, or has one inside, with their paths."""
+    while not isinstance(step, Module):
+        step = getattr(step, "cell", None)
+        if step is None:
+            return []
+    return list(step.named_modules())
+
+
+def feed_of(step: Any) -> Any:
+    """The feed of a step, which has one, or is around one that has; None if there is none."""
+    while step is not None and not isinstance(step, Module):
+        if hasattr(step, "feed"):
+            return step.feed
+        step = getattr(step, "cell", None)
+    return None
+
+
+def _attributes(path: str, owner: Any) -> Iterator[tuple[str, Any, Any]]:
+    """The attributes of a module or feed that are arrays, or in which arrays may be put."""
+    for name, value in vars(owner).items():
         array = isinstance(value, Tensor | np.ndarray) and not isinstance(value, Parameter)
         held = structure.is_container(value) and not all(
             isinstance(entry, Module | Parameter) for entry in structure.leaves(value)
         )
         if array or held:
-            yield f"{path}.{name}".lstrip("."), vars(module), name
+            yield f"{path}.{name}".lstrip("."), vars(owner), name
 
 
-def _functions(module: Module) -> Iterator[Any]:
-    """The functions that a user wrote into the class of a module, or put into its attributes."""
-    for kind in type(module).__mro__:
+def _functions(owner: Any) -> Iterator[Any]:
+    """The functions that a user wrote into the class of a module or feed, or gave it."""
+    for kind in type(owner).__mro__:
         if kind.__module__.partition(".")[0] not in (LIBRARY, "builtins"):
             yield from vars(kind).values()
-    yield from vars(module).values()
+    yield from vars(owner).values()
 
 
 def _around(function: Any, seen: set[Any]) -> Iterator[tuple[str, Any, Any]]:

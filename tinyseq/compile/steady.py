@@ -22,9 +22,9 @@ from tinyseq.autograd.node import Node
 from tinyseq.autograd.tensor import Tensor, tensor
 from tinyseq.autograd.walk import walk_back
 from tinyseq.compile.program import Program, Value, in_order
+from tinyseq.compile.shared import modules_of
 from tinyseq.compile.simplify import plain
 from tinyseq.errors import CompileError
-from tinyseq.nn.module import Module
 from tinyseq.nn.parameter import Parameter
 
 WAY_OUT = (
@@ -111,12 +111,9 @@ def remembered(step: Any, arrays: bool = True) -> dict[str, Any]:
 
     Without ``arrays``, an array in an attribute is as good as another.
     """
-    cell = step if isinstance(step, Module) else getattr(step, "cell", None)
-    if not isinstance(cell, Module):
-        return {}
     return {
         f"{path}.{name}".lstrip("."): _summary(value, arrays)
-        for path, module in cell.named_modules()
+        for path, module in modules_of(step)
         for name, value in vars(module).items()
     }
 

@@ -21,7 +21,7 @@ from tinyseq.nn import (
 )
 from tinyseq.nn.cell import Cell
 from tinyseq.random import Seed, generator
-from tinyseq.recurrence import FreeRunning, argmax, sampler
+from tinyseq.recurrence import argmax, sampler
 
 CELLS: dict[str, Callable[..., Cell]] = {
     "elman": lambda size, hidden, rng: ElmanCell(size, hidden, seed=rng),
@@ -78,7 +78,7 @@ class LanguageModel(SequenceModel):
         temperature: float = 1.0,
         seed: Seed = None,
     ) -> np.ndarray:
-        """Tokens drawn from the model after a prompt: free running.
+        """Tokens drawn from the model after a prompt: free running, step by step.
 
         Args:
             prompt: at least one token.
@@ -104,8 +104,10 @@ class LanguageModel(SequenceModel):
         draw = argmax if temperature == 0 else sampler(seed, temperature)
         drawn: list[int] = []
 
-        def choose(logits: Any) -> Any:
-            token = draw(logits)
+        def read(count: int, given: Any, output: Any) -> Any:
+            if count < len(tokens):
+                return given
+            token = draw(output)
             drawn.append(int(token[0]))
             return token
 
@@ -116,7 +118,7 @@ class LanguageModel(SequenceModel):
         self.eval()
         try:
             with no_grad():
-                self(xp.asarray(inputs), feed=FreeRunning(choose, after=len(tokens)))
+                self(xp.asarray(inputs), feed=read)
         finally:
             for module, training in modes:
                 module.training = training

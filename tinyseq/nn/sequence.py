@@ -6,7 +6,7 @@
 
 ``loss`` runs literally by default: o(t), L(t) and y(t) are made inside step t, so that a picture
 has a column for each step. With ``literal=False`` embedding, readout and loss are done for all
-steps at once: the same number, faster.
+steps at once: the same number, faster. That is what a compiled model does by default.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ class SequenceModel(Module):
         embed: applied to every input first, ``nn.Embedding`` for tokens.
     """
 
+    compiled_step: Any = None  # of a compiled model: ``step`` as a loop, in ``.cell``
+
     def __init__(
         self,
         cell: Cell,
@@ -78,7 +80,11 @@ class SequenceModel(Module):
         feed: Feed | None = None,
     ) -> tuple[Any, Any]:
         """The outputs o(1) ... o(T), stacked, and the final state; arguments as for ``unroll``."""
-        return unroll(_Steps(self), inputs, state, length=length, lengths=lengths, feed=feed)
+        return unroll(self._steps(), inputs, state, length=length, lengths=lengths, feed=feed)
+
+    def _steps(self) -> Any:
+        """``step`` as what ``unroll`` is given."""
+        return _Steps(self) if self.compiled_step is None else self.compiled_step.cell
 
     def loss(
         self,
@@ -87,7 +93,7 @@ class SequenceModel(Module):
         state: Any = None,
         *,
         mask: Any = None,
-        literal: bool = True,
+        literal: bool | None = None,
         feed: Feed | None = None,
         detach_every: int | None = None,
     ) -> tuple[Tensor, Any]:
@@ -100,7 +106,8 @@ class SequenceModel(Module):
             mask: booleans (T, N), or of all axes of the targets: which losses count; all by
                 default. What stands among the targets where they do not count does not matter. A
                 step of which nothing counts has no L(t): none is in the pictures.
-            literal: make o(t), L(t) and y(t) step by step, as the pictures need it.
+            literal: make o(t), L(t) and y(t) step by step, as the pictures need it; so it is by
+                default, but for a compiled model.
             feed: free running or scheduled sampling in place of teacher forcing.
             detach_every: truncated back-propagation, as for ``unroll``.
         """
@@ -114,7 +121,7 @@ class SequenceModel(Module):
             mask = to_numpy(as_array(mask.data if isinstance(mask, Tensor) else mask))
             targets = _counted(targets, mask)
         state = self.init_state(batch) if state is None else state
-        if literal:
+        if literal or (literal is None and self.compiled_step is None):
             left_out = mask is not None and bool(mask.any())  # else there is nothing to leave out
             if isinstance(inputs, Forced) and inputs.y is targets:
                 inputs = Forced(inputs.x, None)  # one y(t), which is both read and compared with
@@ -132,7 +139,7 @@ class SequenceModel(Module):
         length = steps if inputs is None else None
         if feed is not None:  # what is read depends on what was put out: step by step
             outputs, state = unroll(
-                _Steps(self), inputs, state, length=length, feed=feed, detach_every=detach_every
+                self._steps(), inputs, state, length=length, feed=feed, detach_every=detach_every
             )
         else:
             xs = inputs if self.embed is None else self.embed(inputs)
@@ -175,10 +182,21 @@ class _Steps:
 
     def __init__(self, model: SequenceModel) -> None:
         self.model = model
-        self.init_state = model.init_state
+
+    def init_state(self, batch: int) -> Any:
+        """The model's."""
+        return self.model.init_state(batch)
 
     def __call__(self, x: Any, state: Any) -> tuple[Any, Any]:
         return self.model.step(x, state)
+
+
+class ModelStep(_Steps, Cell):
+    """``model.step`` as a cell, to be compiled; it opens no scope of its own."""
+
+    def __init__(self, model: SequenceModel) -> None:
+        # set directly: the model, its modules and parameters keep their names
+        object.__setattr__(self, "model", model)
 
 
 class _LossSteps:

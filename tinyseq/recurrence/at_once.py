@@ -1,8 +1,8 @@
 """``unroll`` of a compiled cell: all steps in one call.
 
-A compiled cell has ``run_steps(xs, state, steps, running, checkpoint_every)`` besides the call of
-one step. What is left to do here is what surrounds the loop: the order of time, padding, and
-detached parts.
+A compiled cell has ``run_steps(xs, state, steps, running, checkpoint_every, feed)`` besides the
+call of one step. What is left to do here is what surrounds the loop: the order of time, padding,
+detached parts, and the steps before a feed reads an output.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from tinyseq import structure
+from tinyseq.autograd.primitive import recording
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import is_cupy
 from tinyseq.ops import concatenate, unbind
+from tinyseq.recurrence.feed import OutputFeed
 from tinyseq.recurrence.ragged import cleared
 from tinyseq.recurrence.steps import (
     batch_size,
@@ -36,6 +38,19 @@ def runs_at_once(cell: Any, inputs: Any, state: Any) -> bool:
     return not any(is_cupy(_raw(a)) for a in arrays)
 
 
+def because(cell: Any, inputs: Any, state: Any, feed: Any) -> str | None:
+    """Why a compiled cell takes the steps of this run one by one; None if it does not."""
+    if recording.get() not in (True, False):
+        return "detect_nonfinite() looks at every operation of every step"
+    if feed is not None and not isinstance(feed, OutputFeed):
+        return f"the feed, {type(feed).__name__}, may do anything; an OutputFeed is compiled"
+    if feed is not None and not cell.takes_feeds:
+        return "there is dropout between its cells, and the last output is fed to the first"
+    if not runs_at_once(cell, inputs, state):
+        return "its arrays are on the GPU, where its loops do not run"
+    return None
+
+
 def at_once(
     cell: Any,
     inputs: Any,
@@ -46,8 +61,12 @@ def at_once(
     every: int | None,
     checkpoint_every: int | str | None,
     as_list: bool,
+    feed: Any,
 ) -> tuple[Any, Any]:
-    """``unroll`` of a compiled cell, which runs all steps in one call (of each detached part)."""
+    """``unroll`` of a compiled cell, which runs all steps in one call (of each detached part).
+
+    ``feed`` is an OutputFeed, or None.
+    """
     steps = steps_of(None if inputs is None else structure.map(_raw, inputs), length)[1]
     batch = batch_size(inputs, state)
     ends = checked_lengths(lengths, batch, steps)
@@ -63,20 +82,24 @@ def at_once(
         whole = cleared(running[order], whole)
     given = [a for a in structure.leaves(whole) if a is not None]
     total = len(given[0]) if given else steps
-    parts = []
-    for start in range(0, steps, every or steps):
-        part = slice(start, min(start + (every or steps), steps))
-        state = structure.map(detached, state) if start else state
+    parts: list[Any] = []
+    first_fed = steps if feed is None else max(feed.after, 1)
+    starts = sorted({*range(0, steps, every or steps), min(first_fed, steps)} - {steps})
+    for start, stop in zip(starts, [*starts[1:], steps], strict=True):
+        part = slice(start, stop)
+        state = structure.map(detached, state) if every and start and not start % every else state
         x = whole
         if x is not None and (reverse or part != slice(0, total)):
             x = structure.map(lambda a, part=part: None if a is None else a[:steps][order][part], x)
-        outputs, state = cell.run_steps(
-            x,
-            state,
-            part.stop - start,
-            None if running is None else running[part],
-            checkpoint_every,
-        )
+        now = None if running is None else running[part]
+        if feed is None or start < first_fed:
+            outputs, state = cell.run_steps(x, state, stop - start, now, checkpoint_every)
+        else:
+            last = structure.map(lambda y: y[-1], parts[-1])
+            drawn = stacked([feed.draw(last) for _ in range(start, stop)])
+            outputs, (state, _) = cell.run_steps(
+                (x, drawn), (state, last), stop - start, now, checkpoint_every, feed
+            )
         parts.append(outputs)
     joined = parts[0]
     if len(parts) > 1:

@@ -7,6 +7,10 @@
 ``choose`` turns an output into an input: ``argmax``, ``sampler(rng)``, the identity for real
 values, or anything else. The given inputs of a model that reads its own outputs are the targets
 moved one step back: x(t) = y(t-1).
+
+These feeds are compiled with a compiled cell, as far as ``choose`` can be: what chance decides is
+drawn beforehand. A feed of your own, a function of (count, given, output), may do anything; a
+compiled cell then takes its steps one by one.
 """
 
 from __future__ import annotations
@@ -17,11 +21,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tinyseq import structure
 from tinyseq.autograd.primitive import place
 from tinyseq.autograd.tensor import Tensor
-from tinyseq.backend import Array, namespace, to_numpy
+from tinyseq.backend import Array, namespace
 from tinyseq.errors import ConfigError, ShapeError
-from tinyseq.ops import where
+from tinyseq.ops import astype, where
+from tinyseq.ops.elementwise import raw, still
 from tinyseq.ops.reduce import argmax as largest
 from tinyseq.random import Seed, generator
 
@@ -41,7 +47,32 @@ class TeacherForcing:
         return given
 
 
-class FreeRunning:
+class OutputFeed:
+    """A feed that reads the given inputs of the first ``after`` steps, and then the last output.
+
+    Two functions say what it reads then. ``draw`` does all that is left to chance, without a look
+    at what has been computed; ``mix`` does the rest, with operations alone. So the draws of many
+    steps can be made before the first of them.
+    """
+
+    after = 1
+    beforehand: tuple[str, ...] = ("after",)  # the attributes that ``mix`` does not read
+
+    def __call__(self, count: int, given: Any, output: Any) -> Any:
+        if count < self.after or output is None:
+            return given
+        return self.mix(given, output, self.draw(output))
+
+    def draw(self, output: Any) -> Any:
+        """What chance decides for one step, of an output like this: arrays, or None."""
+        return None
+
+    def mix(self, given: Any, output: Any, drawn: Any) -> Any:
+        """The input of the next step."""
+        raise ConfigError(f"{type(self).__name__} has no mix(self, given, output, drawn)")
+
+
+class FreeRunning(OutputFeed):
     """The given input for the first ``after`` steps; from then on the model reads its own outputs.
 
     Args:
@@ -55,11 +86,16 @@ class FreeRunning:
         self.choose = choose
         self.after = after
 
-    def __call__(self, count: int, given: Any, output: Any) -> Any:
-        return given if count < self.after or output is None else self.choose(output)
+    def draw(self, output: Any) -> Any:
+        """What the choice needs."""
+        return draws_of(self.choose, output)
+
+    def mix(self, given: Any, output: Any, drawn: Any) -> Any:
+        """What is chosen."""
+        return chosen(self.choose, output, drawn)
 
 
-class ScheduledSampling:
+class ScheduledSampling(OutputFeed):
     """For every sequence and step a coin: the given input with probability epsilon, or the model's.
 
     Bengio et al. 2015 (arXiv:1506.03099), section 2.4. No gradient flows through what was chosen.
@@ -72,6 +108,8 @@ class ScheduledSampling:
         seed: for the coins.
     """
 
+    beforehand = ("after", "epsilon", "rng")
+
     def __init__(self, epsilon: float, choose: Choose, seed: Seed = None) -> None:
         if not 0 <= epsilon <= 1:
             raise ConfigError(f"ScheduledSampling: epsilon is a probability, not {epsilon}")
@@ -79,20 +117,24 @@ class ScheduledSampling:
         self.choose = choose
         self.rng = generator(seed)
 
-    def __call__(self, count: int, given: Any, output: Any) -> Any:
-        if output is None:
-            return given
-        chosen = self.choose(output)
-        chosen = chosen.detach() if isinstance(chosen, Tensor) else chosen
-        array = given.data if isinstance(given, Tensor) else given
-        if array.shape != chosen.shape:
+    def draw(self, output: Any) -> Any:
+        """What the choice needs, and whether it is overruled by what is given: (N,) booleans."""
+        first = structure.leaves(output)[0]
+        needed = draws_of(self.choose, output)
+        coins = self.rng.random(first.shape[:1]) < self.epsilon
+        return needed, namespace(raw(first)).asarray(coins)
+
+    def mix(self, given: Any, output: Any, drawn: Any) -> Any:
+        """What is given, or what is chosen."""
+        needed, keep = drawn
+        value = chosen(self.choose, output, needed)
+        value = value.detach() if isinstance(value, Tensor) else value
+        if given.shape != value.shape:
             raise ShapeError(
-                f"ScheduledSampling{place()}: choose gave an array of shape {chosen.shape} for a "
-                f"given input of shape {array.shape}"
+                f"ScheduledSampling{place()}: choose gave an array of shape {value.shape} for a "
+                f"given input of shape {given.shape}"
             )
-        keep = self.rng.random(array.shape[:1]) < self.epsilon
-        mask = namespace(array).asarray(keep.reshape((-1,) + (1,) * (array.ndim - 1)))
-        return where(mask, given, chosen)
+        return where(keep.reshape(keep.shape + (1,) * (len(given.shape) - 1)), given, value)
 
 
 def linear_decay(step: int, start: float, slope: float, floor: float = 0.0) -> float:
@@ -119,6 +161,26 @@ def argmax(logits: Any) -> Array:
     return largest(logits, -1)
 
 
+class Sampler:
+    """Draws a token for each sequence from softmax(logits / temperature); see ``sampler``."""
+
+    def __init__(self, rng: np.random.Generator, temperature: float) -> None:
+        self.rng = rng
+        self.temperature = temperature
+
+    def __call__(self, logits: Any) -> Array:
+        return self.pick(logits, self.draw(logits))
+
+    def draw(self, logits: Any) -> Array:
+        """Gumbel noise: the largest of log p + noise is a draw from p."""
+        return namespace(raw(logits)).asarray(self.rng.gumbel(size=logits.shape))
+
+    def pick(self, logits: Any, noise: Any) -> Any:
+        """The tokens, in double precision."""
+        scores = astype(still(logits), np.float64) / self.temperature
+        return largest(scores + noise, -1)
+
+
 def sampler(seed: Seed = None, temperature: float = 1.0) -> Choose:
     """A function that draws a token for each sequence from softmax(logits / temperature).
 
@@ -128,13 +190,14 @@ def sampler(seed: Seed = None, temperature: float = 1.0) -> Choose:
         raise ConfigError(
             f"sampler: the temperature is positive, not {temperature}; for 0 use argmax"
         )
-    rng = generator(seed)
+    return Sampler(generator(seed), temperature)
 
-    def choose(logits: Any) -> Array:
-        array = logits.data if isinstance(logits, Tensor) else logits
-        scores = to_numpy(array).astype(np.float64) / temperature
-        # the largest of log p + Gumbel noise is a draw from p
-        scores += rng.gumbel(size=scores.shape)
-        return namespace(array).asarray(scores.argmax(-1))
 
-    return choose
+def draws_of(choose: Choose, output: Any) -> Any:
+    """What chance decides in one choice, beforehand; None if the choice is a function."""
+    return choose.draw(output) if isinstance(choose, Sampler) else None
+
+
+def chosen(choose: Choose, output: Any, drawn: Any) -> Any:
+    """The choice, with what has been drawn for it."""
+    return choose.pick(output, drawn) if isinstance(choose, Sampler) else choose(output)

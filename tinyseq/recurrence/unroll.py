@@ -16,12 +16,12 @@ from typing import Any
 
 from tinyseq import structure
 from tinyseq.autograd.engine import paused_gc
-from tinyseq.autograd.node import Scope, current_scope, scope
+from tinyseq.autograd.node import TRACED, Scope, current_scope, scope
 from tinyseq.autograd.primitive import recording
 from tinyseq.errors import ConfigError
-from tinyseq.recurrence.at_once import at_once, runs_at_once
+from tinyseq.recurrence.at_once import at_once, because
 from tinyseq.recurrence.checkpoint import in_segments, segment_length
-from tinyseq.recurrence.feed import Feed
+from tinyseq.recurrence.feed import Feed, TeacherForcing
 from tinyseq.recurrence.labels import labelled, own_node
 from tinyseq.recurrence.ragged import cleared, held
 from tinyseq.recurrence.steps import (
@@ -66,12 +66,14 @@ def unroll(
             own end.
         feed: decides every step's input from the given one and the last output: free running,
             scheduled sampling ... (``tinyseq.recurrence.feed``). By default the given input it is.
+            A compiled cell is fed by an ``OutputFeed``; with any other it takes its steps literally.
         detach_every: truncated back-propagation: after every so many steps the state is carried on,
             but no gradient flows back across.
         checkpoint_every: less memory for more time: of a recorded run only the state after every so
             many steps is kept ("sqrt": the square root of T), and the backward pass runs the steps
             between a second time (``tinyseq.recurrence.checkpoint``). Pictures show no steps then.
         names: what to call x, the states and o in the pictures, where it is not that: {"h": "g"}.
+            Of no account for a compiled cell, of whose steps there are no pictures.
         as_list: give the outputs as a list of T, not stacked.
 
     Returns:
@@ -90,11 +92,16 @@ def unroll(
         raise ConfigError(f"unroll: detach_every is at least 1, not {detach_every}")
     if checkpoint_every is not None:
         segment_length(checkpoint_every, 1)
-    plain = feed is None and recording.get() in (True, False)
-    if plain and runs_at_once(cell, inputs, state):
-        return at_once(
-            cell, inputs, state, length, lengths, reverse, detach_every, checkpoint_every, as_list
-        )
+    feed = None if isinstance(feed, TeacherForcing) else feed
+    if hasattr(cell, "run_steps") and recording.get() is not TRACED:
+        compiled: Any = cell
+        why = because(compiled, inputs, state, feed)
+        compiled.takes_steps(why)
+        if why is None:
+            return at_once(
+                compiled, inputs, state, length, lengths, reverse, detach_every, checkpoint_every,
+                as_list, feed,
+            )  # fmt: skip
     xs, steps = steps_of(inputs, length)
     batch = batch_size(inputs, state)
     ends = checked_lengths(lengths, batch, steps)
