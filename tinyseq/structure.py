@@ -105,7 +105,8 @@ def alike(value: Any, other: Any) -> bool:
         return False
     if isinstance(value, dict):
         return list(value) == list(other) and all(alike(v, other[k]) for k, v in value.items())
-    for a, b in zip(value, other, strict=True):
-        if (a.__class__ is not b.__class__ or isinstance(a, CONTAINERS)) and not alike(a, b):
-            return False
+    for a, b in zip(value, other):  # noqa: B905 - of the same length, and this is in every step
+        if a.__class__ is not b.__class__ or isinstance(a, CONTAINERS):
+            if not alike(a, b):
+                return False
     return True

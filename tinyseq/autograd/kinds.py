@@ -10,6 +10,7 @@ What is declared is a function that gives raw arrays for raw arrays and Tensors 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,11 @@ from tinyseq.autograd.primitive import (
     recording,
 )
 from tinyseq.autograd.tensor import Tensor
+from tinyseq.autograd.walk import sum_to
 from tinyseq.backend import Array, common_namespace, namespace
 
 ndarray = np.ndarray
+PARTNER = object()  # the derivative of a product by one factor: the other one
 Forward = str | Callable[..., Array] | None
 Op = Callable[..., Any]
 
@@ -35,7 +38,7 @@ Op = Callable[..., Any]
 def _forwards(name: str, forward: Forward) -> tuple[Callable[..., Array], Callable[..., Array]]:
     """The function ``(xp, *arrays)``, and the same for NumPy alone, ``(*arrays)``."""
     if callable(forward):
-        return forward, lambda *arrays: forward(np, *arrays)
+        return forward, partial(forward, np)
     called = forward or name
     return (lambda xp, *arrays: getattr(xp, called)(*arrays)), getattr(np, called)
 
@@ -70,18 +73,25 @@ def unary(
         def pull(g: Any, node: Any, i: int) -> Any:
             return g * derivative(node.saved[0])
 
-    primitive = Primitive(
-        name, "elementwise", compute, pull, lambda tangents, node: pull(tangents[0], node, 0), saves
-    )
+    def push(tangents: Sequence[Any], node: Any) -> Any:
+        return pull(tangents[0], node, 0)
+
+    def back(g: Any, node: Any, cotangents: dict[Any, Any]) -> None:
+        p = g * derivative(node.saved if from_output else node.saved[0])
+        (parent,) = node.parents
+        old = cotangents.get(parent)
+        cotangents[parent] = p if old is None else old + p
+
+    primitive = Primitive(name, "elementwise", compute, pull, push, saves, back=back)
 
     def op(a: Any) -> Any:
         if isinstance(a, Tensor):
             x, parent = a.data, a.node
             try:
-                y = fast(x) if type(x) is ndarray else compute(namespace(x), x)
+                y = fast(x) if x.__class__ is ndarray else compute(namespace(x), x)
             except Exception as error:
                 raise explained(error, primitive.name, (x,)) from None
-            if parent is None or type(y) is not ndarray or recording.get() is not True:
+            if parent is None or y.__class__ is not ndarray or recording.get() is not True:
                 return recorded(primitive, y, (x,), (parent,))
             requires_grad = parent.requires_grad
             saved = (y if from_output else (x,)) if requires_grad else None
@@ -108,7 +118,7 @@ def binary(
     Args:
         name: of the operation.
         derivatives: by the first and by the second input; each a function of the saved inputs, or
-            the number 1 or -1 where the derivative is just that.
+            the number 1 or -1, or PARTNER, where the derivative is just that.
         saves: None, "inputs" or "partners".
         forward: ``forward(xp, a, b)``, or the name of the array libraries' function if that is
             another.
@@ -120,14 +130,45 @@ def binary(
         slope = derivatives[i]
         if slope.__class__ is int:
             return g if slope == 1 else -g
+        if slope is PARTNER:
+            return g * node.saved[1 - i]
         return g * slope(*node.saved)
 
     def push(tangents: Sequence[Any], node: Any) -> Any:
         parts = [pull(t, node, i) for i, t in enumerate(tangents) if t is not None]
         return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
-    primitive = Primitive(name, "elementwise", compute, pull, push, saves)
+    back = _back_of_product if derivatives == (PARTNER, PARTNER) else None
+    back = _back_of_sum if derivatives == (1, 1) else back
+    primitive = Primitive(name, "elementwise", compute, pull, push, saves, back=back)
     return named(_function_of_two(primitive, fast), primitive, doc)
+
+
+def _back_of_sum(g: Any, node: Any, cotangents: dict[Any, Any]) -> None:
+    for parent in node.parents:
+        if parent is not None and parent.requires_grad:
+            p = g if parent.shape == node.shape else sum_to(g, parent.shape)
+            if p.dtype is not parent.dtype:
+                p = p.astype(parent.dtype, copy=False)
+            old = cotangents.get(parent)
+            cotangents[parent] = p if old is None else old + p
+
+
+def _back_of_product(g: Any, node: Any, cotangents: dict[Any, Any]) -> None:
+    left, right = node.parents
+    x, y = node.saved
+    if y is not None:
+        p = g * y
+        if p.shape != left.shape or p.dtype is not left.dtype:
+            p = sum_to(p, left.shape).astype(left.dtype, copy=False)
+        old = cotangents.get(left)
+        cotangents[left] = p if old is None else old + p
+    if x is not None:
+        p = g * x
+        if p.shape != right.shape or p.dtype is not right.dtype:
+            p = sum_to(p, right.shape).astype(right.dtype, copy=False)
+        old = cotangents.get(right)
+        cotangents[right] = p if old is None else old + p
 
 
 def bilinear(
@@ -169,6 +210,18 @@ def _function_of_two(primitive: Primitive, fast: Callable[[Any, Any], Array]) ->
     saves_nothing, saves_inputs = primitive.saves is None, primitive.saves == "inputs"
 
     def op(a: Any, b: Any) -> Any:
+        if a.__class__ is b.__class__ is Tensor and recording.get() is True:  # the usual case
+            x, y, left, right = a.data, b.data, a.node, b.node
+            if x.__class__ is y.__class__ is ndarray and left is not None and right is not None:
+                if left.requires_grad and right.requires_grad:
+                    try:
+                        z = fast(x, y)
+                    except Exception as error:
+                        raise explained(error, primitive.name, (a, b)) from None
+                    if z.__class__ is ndarray:
+                        saved: Any = None if saves_nothing else (x, y)
+                        node = Node(primitive, (left, right), saved, None, z.shape, z.dtype, True)
+                        return Tensor(z, node)
         left = right = None
         try:
             if isinstance(a, Tensor):

@@ -71,9 +71,12 @@ class Primitive:
     ``gather(gs, saved, i)`` is optional: the sum of ``vjp`` over many nodes of the primitive that
     share the leaf i, from their cotangents and what they saved. The gradient of a weight that every
     time step uses is then one large product, not a sum of small ones.
+
+    ``back(g, node, cotangents)`` is optional too: all that the walk does with ``vjp`` for a node of
+    this kind when nothing is recorded, written out: in tiny operations most of the time goes there.
     """
 
-    __slots__ = ("forward", "gather", "jvp", "kind", "name", "saves", "vjp")
+    __slots__ = ("back", "forward", "gather", "jvp", "kind", "name", "saves", "vjp")
 
     def __init__(
         self,
@@ -84,6 +87,7 @@ class Primitive:
         jvp: Callable[[Sequence[Any], Any], Any],
         saves: str | None,
         gather: Callable[[Sequence[Any], Sequence[Any], int], Any] | None = None,
+        back: Callable[[Any, Any, dict[Any, Any]], None] | None = None,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -92,6 +96,7 @@ class Primitive:
         self.jvp = jvp
         self.saves = saves
         self.gather = gather
+        self.back = back
 
     def __repr__(self) -> str:
         return f"<Primitive {self.name}>"

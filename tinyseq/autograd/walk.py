@@ -53,16 +53,19 @@ def reachable(
     Nothing is gathered that lies only behind a node of ``stop``.
     """
     seen = {root for root in roots if for_pictures or root.requires_grad}
+    found = list(seen)  # in an order that is nearly the one that is wanted, which is quick to sort
     stack = [root for root in seen if root not in stop]
-    add, push, pop = seen.add, stack.append, stack.pop
+    see, find, push, pop = seen.add, found.append, stack.append, stack.pop
     while stack:
         for parent in pop().parents:
             if parent is not None and parent not in seen:
                 if parent.requires_grad or for_pictures:
-                    add(parent)
-                    if parent not in stop:
+                    see(parent)
+                    find(parent)
+                    if not stop or parent not in stop:
                         push(parent)
-    return sorted(seen, key=by_order)
+    found.sort(key=by_order)
+    return found
 
 
 def leading_to(nodes: list[Node], targets: set[Node]) -> list[Node]:
@@ -99,6 +102,7 @@ def walk_back(
     waiting = _Waiting()
     inside = None if wanted is None else set(nodes)
     check = checking.get()
+    plain = not create_graph and inside is None  # then kinds that have it written out are quicker
     take, known = cotangents.pop, cotangents.get
     for node in reversed(nodes):
         primitive = node.primitive
@@ -126,27 +130,33 @@ def walk_back(
                 g = flush_tiny(g)
             if observe is not None:
                 observe(node, g)
+        parents = node.parents
         if primitive is PICK:
-            whole: Any = node.parents[0]
+            whole: Any = parents[0]
             if inside is None or whole in inside:
                 parts = known(whole)
                 if parts is None:
                     parts = cotangents[whole] = [None] * whole.params["outputs"]
                 parts[node.params] = g
             continue
-        if inside is not None and node in found and inside.isdisjoint(node.parents):
+        if inside is not None and node in found and inside.isdisjoint(parents):
             continue  # one of the wanted nodes, from which it goes no further
         if node.saved is FREED:
             usable(node)
+        if plain and primitive.back is not None:
+            primitive.back(g, node, cotangents)
+            if not retain_graph:
+                node.saved = FREED
+            continue
         rule_node = Recording(node) if create_graph else node
-        vjp = primitive.vjp
-        shared = False
         if primitive.gather is not None and not create_graph:
-            shared = waiting.add(node, g, inside, cotangents)
+            if waiting.add(node, g, inside, cotangents):
+                parents = parents[:1]
+        vjp = primitive.vjp
         i = -1
-        for parent in node.parents:
+        for parent in parents:
             i += 1
-            if parent is None or not parent.requires_grad or (shared and i):
+            if parent is None or not parent.requires_grad:
                 continue
             if inside is not None and parent not in inside:
                 continue

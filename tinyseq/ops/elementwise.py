@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.autograd.kinds import Op, binary, linear_map, unary
+from tinyseq.autograd.kinds import PARTNER, Op, binary, linear_map, unary
 from tinyseq.autograd.node import TRACED, recording
 from tinyseq.autograd.primitive import Primitive, array_like, explaining
 from tinyseq.autograd.tensor import Tensor
@@ -53,7 +53,7 @@ add = binary("add", (1, 1), saves=None, doc="a + b.")
 sub = binary("sub", (1, -1), saves=None, forward="subtract", doc="a - b.")
 mul = binary(
     "mul",
-    (lambda a, b: b, lambda a, b: a),
+    (PARTNER, PARTNER),
     saves="partners",
     forward="multiply",
     doc="a b, element by element.",
@@ -105,15 +105,23 @@ cos: Op = unary("cos", lambda a: -sin(a), saves="inputs", doc="The cosine of a i
 
 # -- squashing functions --------------------------------------------------------------------------
 
-tanh = unary("tanh", lambda y: 1 - y * y, saves="output", doc="The hyperbolic tangent.")
+# Numbers that are arrays already save NumPy the conversion, longer than a small product takes.
+_ONE, _HALF = (
+    {np.dtype(kind): np.array(number, kind) for kind in (np.float32, np.float64)}
+    for number in (1.0, 0.5)
+)
 
 
-_HALF = {np.dtype(kind): np.array(0.5, kind) for kind in (np.float32, np.float64)}
+def _tanh_slope(y: Any) -> Any:
+    one = _ONE.get(y.dtype) if y.__class__ is np.ndarray else None
+    return (1 if one is None else one) - y * y
+
+
+tanh = unary("tanh", _tanh_slope, saves="output", doc="The hyperbolic tangent.")
 
 
 def _sigmoid(xp: Any, a: Any) -> Any:
-    # (1 + tanh(a/2)) / 2: no overflow at either end, and tanh is the faster function. A half that
-    # is an array already saves NumPy the conversion, which takes longer than a small product.
+    # (1 + tanh(a/2)) / 2: no overflow at either end, and tanh is the faster function.
     half = _HALF.get(a.dtype) if xp is np else None
     if half is None or not a.ndim:
         return xp.tanh(a * 0.5) * 0.5 + 0.5

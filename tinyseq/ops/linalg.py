@@ -5,7 +5,10 @@ from __future__ import annotations
 from math import prod as _product
 from typing import Any
 
+import numpy as np
+
 from tinyseq.autograd.kinds import bilinear
+from tinyseq.autograd.node import Node, recording
 from tinyseq.autograd.primitive import Primitive, array_like, explaining, shape_error
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import namespace
@@ -142,7 +145,33 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
         ShapeError: if the last axis of x is not I, or the bias not (O,); names the module and the
             time step.
     """
+    if bias is not None and recording.get() is True:
+        y = _linear_of_rows(x, weight, bias)
+        if y is not None:
+            return y
     return _linear(x, weight) if bias is None else _linear(x, weight, bias)
+
+
+def _linear_of_rows(x: Any, weight: Any, bias: Any) -> Tensor | None:
+    """``_linear`` of one matrix with trained parameters, written out; None if it is not that."""
+    if not (isinstance(weight, Tensor) and isinstance(bias, Tensor)):
+        return None
+    rows, parent = (x.data, x.node) if isinstance(x, Tensor) else (x, None)
+    w, b, leaf = weight.data, bias.data, weight.node
+    if not rows.__class__ is w.__class__ is b.__class__ is np.ndarray:
+        return None
+    if rows.ndim != 2 or w.ndim != 2:
+        return None
+    try:
+        y = rows.dot(w.T)
+    except ValueError:
+        return None
+    shape, dtype = y.shape, y.dtype
+    if b.shape != shape[1:] or dtype is not b.dtype or leaf is None or not leaf.requires_grad:
+        return None
+    y += b.reshape(shape) if shape[0] == 1 else b  # as above
+    node = Node(_linear, (parent, leaf, bias.node), (rows, w, b), None, shape, dtype, True)
+    return Tensor(y, node)
 
 
 def outer(a: Any, b: Any) -> Any:

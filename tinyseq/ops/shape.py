@@ -267,11 +267,16 @@ def concatenate(arrays: Sequence[Any], axis: int = 0) -> Any:
     return _concatenate(*arrays, axis=k, starts=tuple(starts), shapes=shapes)
 
 
+def _stack_pull(g: Any, node: Any, i: int) -> Any:
+    axis = node.params["axis"]
+    return g[(slice(None),) * axis + (i,)] if axis else g[i]
+
+
 _stack: Primitive = Primitive(
     "stack",
     "linear",
     lambda xp, *arrays, axis, shapes: xp.stack(arrays, axis),
-    lambda g, node, i: g[(slice(None),) * node.params["axis"] + (i,)],
+    _stack_pull,
     lambda tangents, node: _stack(*_zeros_for(tangents, node), **node.params),
     None,
 )
@@ -330,11 +335,18 @@ def _pieces(xp: Any, a: Any, axis: int, sizes: tuple[int, ...], **_: Any) -> lis
     return [a[index] for index in _split_plan(a.shape, axis, sizes)[0]]
 
 
+def _split_pull(g: list[Any], node: Any, i: int) -> Any:
+    for part in g:
+        if type(part) is not np.ndarray:
+            return _joined(g, node, concatenate)
+    return np.concatenate(g, node.params["axis"])  # the usual case, written out for speed
+
+
 _split = Primitive(
     "split",
     "outputs",
     _pieces,
-    lambda g, node, i: _joined(g, node, concatenate),
+    _split_pull,
     lambda tangents, node: split(tangents[0], node.params["sizes"], node.params["axis"]),
     None,
 )

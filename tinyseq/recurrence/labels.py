@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from numpy import ndarray
+
 from tinyseq import structure
+from tinyseq.autograd.node import Leaf
 from tinyseq.autograd.primitive import recording
 from tinyseq.autograd.tensor import Tensor, label
 from tinyseq.ops import identity
@@ -15,17 +18,23 @@ def labelled(value: Any, names: list[str]) -> Any:
 
     Under ``no_grad`` nothing is labelled: there is no picture to make.
     """
+    if value.__class__ is ndarray and recording.get() is True:  # x(t), in every step
+        leaf = Leaf(value.shape, value.dtype, False)
+        leaf.label, leaf.value = names[0], value
+        return Tensor(value, leaf)
     if isinstance(value, Tensor) and value.node is not None:
         if value.node.label is None:
             value.node.label = names[0]
             value.node.value = value.data
         return value
-    for array, name in zip(structure.leaves(value), names, strict=True):
+    k = 0
+    for array in value if isinstance(value, tuple) else structure.leaves(value):
         node = array.node if isinstance(array, Tensor) else None
         if node is None:
             break
         if node.label is None:
-            node.label, node.value = name, array.data
+            node.label, node.value = names[k], array.data
+        k += 1
     else:
         return value  # the usual case: nothing had to be replaced
     pending = iter(names)
