@@ -308,14 +308,19 @@ def test_a_state_that_grows_is_refused():
         def __call__(self, x: Any, h: Any) -> Any:
             return x, ops.concatenate([h, x], -1)
 
-    with pytest.raises(CompileError, match=r"goes in as .*\(3, 2\) and comes out as .*\(3, 4\)"):
+    with pytest.raises(CompileError, match=r"goes in as .*\(3, 4\) and comes out as .*\(3, 6\)"):
         ts.unroll(ts.compile(Grows()), XS)
 
 
-def test_a_state_of_another_dtype_is_refused():
-    cell = nn.ElmanCell(2, 4, seed=0)
-    with pytest.raises(CompileError, match="goes in as float32.* and comes out as float64"):
-        ts.unroll(ts.compile(cell), XS)
+def test_with_lengths_an_output_without_the_batch_as_its_first_axis():
+    class Mean(Base):
+        def __call__(self, x: Any, h: Any) -> Any:
+            h = ops.tanh(h + x)
+            return h.mean(0), h
+
+    same_error(Mean(), XS, lengths=[1, 2, 3])
+    with pytest.raises(ShapeError, match=r"with lengths.*\(batch, ...\), not \(2,\)"):
+        ts.unroll(ts.compile(Mean()), XS, lengths=[1, 2, 3])
 
 
 def test_what_is_no_cell_is_refused():

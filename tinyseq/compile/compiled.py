@@ -14,20 +14,15 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tinyseq import structure
-from tinyseq.autograd.tensor import Tensor
-from tinyseq.compile.assemble import assemble
 from tinyseq.compile.explain import explain
 from tinyseq.compile.kept import Kept
-from tinyseq.compile.loop import Loop, raw
+from tinyseq.compile.loop import Loop
 from tinyseq.compile.options import Options
-from tinyseq.compile.program import Program
-from tinyseq.compile.steps import Fed, Ragged, kind_of
-from tinyseq.compile.trace import trace
+from tinyseq.compile.steps import Fed, Ragged
 from tinyseq.errors import CompileError
 from tinyseq.nn.cell import Cell
 from tinyseq.nn.cells.elman import fields
@@ -36,7 +31,6 @@ from tinyseq.nn.layers import Recurrent
 from tinyseq.nn.parameter import Parameter
 from tinyseq.nn.sequence import ModelStep, SequenceModel
 from tinyseq.recurrence.checkpoint import segment_length
-from tinyseq.recurrence.steps import batch_size
 
 
 def compile(
@@ -194,40 +188,7 @@ class Compiled(Cell):
         step: Any = self.cell if feed is None else Fed(self.cell, feed)
         if running is not None:
             step, xs = Ragged(step), (xs, running)
-        inputs = [a for a in structure.leaves(xs) if a is not None]
-        states = structure.leaves(state)
-        if any(value is None for value in states):
-            raise CompileError(
-                f"a state without an array cannot be compiled: {structure.skeleton(state)}"
-            )
-        parameters: list[Any] = self.parameters()
-        shared, settings = self.kept.outside(step)
-        given = [*inputs, *states, *parameters, *shared.values()]
-        needed = tuple(isinstance(a, Tensor) and a.requires_grad for a in given)
-        key = (
-            steps, every, _kinds(inputs), _kinds(states), _kinds(parameters),
-            structure.skeleton(xs), structure.skeleton(state), running is not None, needed,
-            tuple(shared), _kinds(shared.values()), settings, kind_of(feed),
-        )  # fmt: skip
-        loop = self.kept.get(key, shared)
-        if loop is None:
-            example = structure.map(lambda a: None if a is None else raw(a)[0], xs)
-            start = structure.map(raw, state)
-
-            def traced(rows: slice) -> Program:
-                x = structure.map(lambda a: None if a is None else a[rows], example)
-                before = structure.map(lambda a: a[rows], start)
-                program = trace(step, x, before, parameters, shared)
-                program.leave_out(needed)
-                return program
-
-            program = trace(step, example, start, parameters, shared)
-            program.leave_out(needed)
-            batch = batch_size(xs, state) or 1
-            assembled = assemble(program, traced, batch, steps, every, self.options)
-            loop = Loop(program, assembled, step, example, start, shared)
-            self.kept.add(key, loop)
-        return loop.run(inputs, states, parameters, shared)
+        return self.kept.run(step, xs, state, steps, every, self.parameters(), self.options)
 
 
 @dataclass
@@ -291,7 +252,3 @@ class CompiledStack(Compiled):
             xs, new = self.layers[k].run_steps(x, before, steps, running, checkpoint_every)
             after.append(new)
         return xs, tuple(after)
-
-
-def _kinds(values: Iterable[Any]) -> tuple:
-    return tuple((tuple(v.shape), raw(v).dtype.str) for v in values)

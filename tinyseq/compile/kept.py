@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Any
 
-from tinyseq.compile.loop import Loop
+from tinyseq import structure
+from tinyseq.autograd.tensor import Tensor
+from tinyseq.compile.assemble import assemble
+from tinyseq.compile.loop import Loop, raw
+from tinyseq.compile.options import Options
+from tinyseq.compile.program import Program
 from tinyseq.compile.shared import Shared, feed_of
 from tinyseq.compile.steady import remembered
+from tinyseq.compile.steps import Ragged, kind_of
+from tinyseq.compile.trace import StateChanges, trace
+from tinyseq.errors import CompileError
 from tinyseq.nn.module import Module
+from tinyseq.ops import concatenate, expand_dims
+from tinyseq.recurrence.steps import batch_size
 
 KEPT_LOOPS = 16  # of different shapes, for each compiled cell
 
@@ -20,12 +31,73 @@ class Kept:
     def __init__(self) -> None:
         self.loops: OrderedDict[Any, Loop] = OrderedDict()
         self.last: Loop | None = None
+        self.growing: set[Any] = set()  # what there can be no loop for, but after a first step
         self.changes = -1
         self.settings: Any = None
         self.shared: Any = None
         self.feed: Any = None
         self.literal: str | None = None
         self.lock = threading.Lock()
+
+    def run(
+        self,
+        step: Any,
+        xs: Any,
+        state: Any,
+        steps: int,
+        every: int | None,
+        parameters: list[Any],
+        options: Options,
+        first: bool = True,
+    ) -> tuple[Any, Any]:
+        """All steps: the outputs, stacked, and the final state.
+
+        Args:
+            step: what is compiled, ``step(x, state) -> (y, state)``.
+            xs, state: of all steps, and the initial one: structures of arrays or Tensors, or None.
+            steps: T.
+            every: after how many steps a state is kept for the backward pass; None for all.
+            parameters: of the step.
+            options: as the cell was compiled.
+            first: whether a step may be taken first that gives the state another dtype or shape, as
+                float64 inputs do to the zeros of a cell in float32.
+        """
+        inputs = [a for a in structure.leaves(xs) if a is not None]
+        states = structure.leaves(state)
+        if any(value is None for value in states):
+            raise CompileError(
+                f"a state without an array cannot be compiled: {structure.skeleton(state)}"
+            )
+        shared, settings = self.outside(step)
+        given = [*inputs, *states, *parameters, *shared.values()]
+        needed = tuple(isinstance(a, Tensor) and a.requires_grad for a in given)
+        key = (
+            steps, every, _kinds(inputs), _kinds(states), _kinds(parameters),
+            structure.skeleton(xs), structure.skeleton(state), isinstance(step, Ragged), needed,
+            tuple(shared), _kinds(shared.values()), settings, kind_of(feed_of(step)),
+        )  # fmt: skip
+        loop = self.get(key, shared)
+        if loop is None and key not in self.growing:
+            try:
+                loop = made(step, xs, state, steps, every, parameters, options, shared, needed)
+            except StateChanges:
+                if not first:
+                    raise
+                self.growing.add(key)
+            else:
+                self.add(key, loop)
+        if loop is not None:
+            return loop.run(inputs, states, parameters, shared)
+        x = structure.map(lambda a: None if a is None else a[0], xs)
+        y, state = step(x, state)
+        outputs = structure.map(lambda a: expand_dims(a, 0), y)
+        if steps > 1:
+            later = structure.map(lambda a: None if a is None else a[1:], xs)
+            rest, state = self.run(
+                step, later, state, steps - 1, every, parameters, options, first=False
+            )
+            outputs = structure.map(lambda *parts: concatenate(parts), outputs, rest)
+        return outputs, state
 
     def outside(self, step: Any) -> tuple[dict[str, Any], tuple]:
         """What the step may read beside its arguments, as ``Shared.now`` tells."""
@@ -36,6 +108,7 @@ class Kept:
                 self.shared, self.feed = Shared(step), feed
                 if settings != self.settings:
                     self.loops.clear()
+                    self.growing.clear()
                     self.settings = settings
             return self.shared.now()
 
@@ -49,11 +122,48 @@ class Kept:
             self.last = loop
             return loop
 
-    def add(self, key: Any, loop: Loop) -> Loop:
+    def add(self, key: Any, loop: Loop) -> None:
         """Keep a loop, and let go of the one that has not been used for longest."""
         with self.lock:
             self.loops[key] = self.last = loop
             self.loops.move_to_end(key)
             while len(self.loops) > KEPT_LOOPS:
                 self.loops.popitem(last=False)
-            return loop
+
+
+def made(
+    step: Any,
+    xs: Any,
+    state: Any,
+    steps: int,
+    every: int | None,
+    parameters: list[Any],
+    options: Options,
+    shared: dict[str, Any],
+    needed: tuple[bool, ...],
+) -> Loop:
+    """A new loop, from a trace of the step; the arguments are those of ``Kept.run``.
+
+    ``shared`` is what the step may read besides, ``needed`` says of inputs and states whether their
+    gradient is asked for.
+    """
+    example = structure.map(lambda a: None if a is None else raw(a)[0], xs)
+    start = structure.map(raw, state)
+
+    def traced(rows: slice) -> Program:
+        x = structure.map(lambda a: None if a is None else a[rows], example)
+        before = structure.map(lambda a: a[rows], start)
+        program = trace(step, x, before, parameters, shared)
+        if program.fixed:
+            raise CompileError("a part of the state is the same in every step")
+        program.leave_out(needed)
+        return program
+
+    program = trace(step, example, start, parameters, shared)
+    program.leave_out(needed)
+    assembled = assemble(program, traced, batch_size(xs, state) or 1, steps, every, options)
+    return Loop(program, assembled, step, example, start, shared)
+
+
+def _kinds(values: Iterable[Any]) -> tuple:
+    return tuple((tuple(v.shape), raw(v).dtype.str) for v in values)

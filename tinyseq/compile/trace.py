@@ -36,6 +36,10 @@ SLICE: Any = _get.primitive  # type: ignore[attr-defined]
 GATHER = Primitive("gather", SLICE.kind, SLICE.forward, SLICE.vjp, SLICE.jvp, SLICE.saves)
 
 
+class StateChanges(CompileError):
+    """A step that gives another shape or dtype of state than it takes."""
+
+
 def trace(
     step: Callable[[Any, Any], tuple[Any, Any]],
     x: Any,
@@ -97,9 +101,8 @@ def _attempt(
         if not isinstance(error, CompileError):
             _run_plainly(step, x, state)
         line = line_of(error)
-        raise CompileError(
-            f"the step cannot be traced: {error}" + f" ({line})" * bool(line)
-        ) from error
+        kind = StateChanges if isinstance(error, StateChanges) else CompileError
+        raise kind(f"the step cannot be traced: {error}" + f" ({line})" * bool(line)) from error
     finally:
         recording.reset(token)
 
@@ -267,10 +270,10 @@ class _Trace:
 
 
 def _check_states(before: list[Tensor], after: list[Tensor]) -> None:
-    """Raise CompileError if a step cannot be given the state that it gives."""
+    """Raise StateChanges if a step cannot be given the state that it gives."""
     for old, new in zip(before, after, strict=True):
         if old.shape != new.shape or old.dtype != new.dtype:
-            raise CompileError(
+            raise StateChanges(
                 f"a state goes in as {old.dtype}{old.shape} and comes out as "
                 f"{new.dtype}{new.shape}: every step must give what it takes"
             )

@@ -66,7 +66,7 @@ def unroll(
             own end.
         feed: decides every step's input from the given one and the last output: free running,
             scheduled sampling ... (``tinyseq.recurrence.feed``). By default the given input it is.
-            A compiled cell is fed by an ``OutputFeed``; with any other it takes its steps literally.
+            A compiled cell takes its steps literally for a feed that is no ``OutputFeed``.
         detach_every: truncated back-propagation: after every so many steps the state is carried on,
             but no gradient flows back across.
         checkpoint_every: less memory for more time: of a recorded run only the state after every so
