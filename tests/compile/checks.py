@@ -7,6 +7,7 @@ import numpy as np
 import tinyseq as ts
 from nn.registry import Case, each
 from tinyseq import structure
+from tinyseq.backend import namespace
 
 WITHIN = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-4}
 
@@ -46,7 +47,7 @@ def gradients(
     ends, seeds = [], []
     for a in [*structure.leaves(ys), *structure.leaves(after)]:
         if a is not None:
-            weights = rng.normal(size=a.shape).astype(a.dtype)
+            weights = namespace(a.data).asarray(rng.normal(size=a.shape).astype(a.dtype))
             if a.requires_grad:
                 ends.append(a)
                 seeds.append(weights)

@@ -33,7 +33,7 @@ class Assembled:
     Attributes:
         schedule: of a step, for the whole batch.
         emitted: what runs: ``source`` and ``build() -> (forward, backward)``.
-        threads: how many threads run it, in words, and why not more.
+        threads: how many threads run it, in words, and why not more; or that the GPU does.
     """
 
     schedule: Schedule
@@ -65,6 +65,8 @@ def assemble(
     def loop(of_step: Schedule) -> Any:
         return Segments(emit, of_step, steps, every) if every else emit(of_step, steps)
 
+    if options.on_gpu:
+        return Assembled(whole, loop(whole), "on the GPU")
     count = min(options.usable_threads(), batch)
     why = _too_small(whole, steps, count)
     if why:

@@ -45,7 +45,7 @@ def compile(
 
     Args:
         module: an ``nn.Cell``, a layer (``RNN``, ``LSTM``, ``GRU``), or a ``SequenceModel``.
-        emitter: what writes the loop: "numpy".
+        emitter: what writes the loop for arrays of the host: "numpy".
         checkpoint_every: less memory for more time: of every run only the state after every so many
             steps is kept for the backward pass, which runs the steps between a second time. "sqrt"
             takes the square root of T. ``unroll(..., checkpoint_every=)`` decides for one run.

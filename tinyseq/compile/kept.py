@@ -5,10 +5,14 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from tinyseq import structure
 from tinyseq.autograd.tensor import Tensor
+from tinyseq.backend import namespace
 from tinyseq.compile.assemble import assemble
 from tinyseq.compile.loop import Loop, raw
 from tinyseq.compile.options import Options
@@ -68,6 +72,7 @@ class Kept:
             raise CompileError(
                 f"a state without an array cannot be compiled: {structure.skeleton(state)}"
             )
+        xp = namespace(*(raw(a) for a in (*inputs, *states, *parameters)))
         shared, settings = self.outside(step)
         given = [*inputs, *states, *parameters, *shared.values()]
         needed = tuple(isinstance(a, Tensor) and a.requires_grad for a in given)
@@ -75,11 +80,13 @@ class Kept:
             steps, every, _kinds(inputs), _kinds(states), _kinds(parameters),
             structure.skeleton(xs), structure.skeleton(state), isinstance(step, Ragged), needed,
             tuple(shared), _kinds(shared.values()), settings, kind_of(feed_of(step)),
+            xp.__name__,
         )  # fmt: skip
         loop = self.get(key, shared)
         if loop is None and key not in self.growing:
+            on_gpu = replace(options, on_gpu=xp is not np)
             try:
-                loop = made(step, xs, state, steps, every, parameters, options, shared, needed)
+                loop = made(step, xs, state, steps, every, parameters, on_gpu, shared, needed)
             except StateChanges:
                 if not first:
                     raise

@@ -10,7 +10,7 @@ from tinyseq import structure
 from tinyseq.autograd.node import Node, recording
 from tinyseq.autograd.primitive import PICK, Primitive, no_grad, place
 from tinyseq.autograd.tensor import Tensor
-from tinyseq.backend import as_array
+from tinyseq.backend import as_array, namespace
 from tinyseq.compile.assemble import Assembled
 from tinyseq.compile.program import Program
 from tinyseq.errors import GraphError, ShapeError
@@ -43,6 +43,7 @@ class Loop:
             given = structure.map(lambda a: None if a is None else Tensor(a), x)
             self.output = step(given, structure.map(Tensor, state))[0]
         self.state = state
+        self.xp = namespace(*map(raw, structure.leaves(state)))
         self.free: list[Any] = []
 
     def holds(self, shared: dict[str, Any]) -> bool:
@@ -65,6 +66,8 @@ class Loop:
         same = [*parameters, *(shared[path] for path in self.shared), *kept.values()]
         tensors = [*inputs, *states, *same]
         arrays = [raw(value) for value in tensors]
+        if self.xp is not np:  # a mask among the attributes, say, may be an array of the host
+            arrays = [self.xp.asarray(array) for array in arrays]
         lease = Lease(self, len(inputs), len(states), arrays)
         try:
             outputs, finals = lease.forward()
@@ -120,8 +123,9 @@ class Lease:
     def gradient(self, g: list[Any], i: int) -> Any:
         """The cotangent of argument i, from the cotangents of the outputs and final states."""
         if self.seeds is not g:
+            xp = self.loop.xp
             seeds = [
-                np.zeros(shape, dtype) if part is None else np.asarray(part, dtype)
+                xp.zeros(shape, dtype) if part is None else xp.asarray(part, dtype)
                 for part, (shape, dtype) in zip(g, self.shapes, strict=True)
             ]
             parameters = self.arrays[self.inputs + self.states :]

@@ -19,15 +19,17 @@ class Options:
     """What ``ts.compile`` was asked for.
 
     Attributes:
-        emitter: what writes the loop, one of EMITTERS; ``tinyseq.compile.emit_<emitter>``.
+        emitter: what writes the loop for arrays of the host, one of EMITTERS.
         checkpoint_every: after how many steps a state is kept for the backward pass, which computes
             the rest again; "sqrt" for the square root of T; None keeps all that is needed.
         threads: how many may share the batch; None for as many as NumPy's products use.
+        on_gpu: whether the arrays are CuPy's; then ``emit_cupy`` writes the loop.
     """
 
     emitter: str = "numpy"
     checkpoint_every: int | str | None = None
     threads: int | None = None
+    on_gpu: bool = False
 
     def __post_init__(self) -> None:
         if self.emitter not in EMITTERS:
@@ -40,7 +42,8 @@ class Options:
 
     def emit(self) -> Callable[..., Any]:
         """The emitter's function, emit(schedule, steps) -> Emitted; imported when first used."""
-        return import_module(f"tinyseq.compile.emit_{self.emitter}").emit
+        emitter = "cupy" if self.on_gpu else self.emitter
+        return import_module(f"tinyseq.compile.emit_{emitter}").emit
 
     def usable_threads(self) -> int:
         """How many threads may share a run."""

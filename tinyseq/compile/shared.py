@@ -16,15 +16,14 @@ from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
 
-import numpy as np
-
 from tinyseq import structure
 from tinyseq.autograd.tensor import Tensor
+from tinyseq.backend import is_array
 from tinyseq.nn.module import Module
 from tinyseq.nn.parameter import Parameter
 
 PLAIN = (bool, int, float, str, type(None))
-DATA = (Tensor, np.ndarray, *PLAIN, *structure.CONTAINERS)
+DATA = (Tensor, *PLAIN, *structure.CONTAINERS)
 LIBRARY = __name__.partition(".")[0]
 
 
@@ -54,11 +53,15 @@ class Shared:
             value = holder.cell_contents if key is None else holder.get(key)
             alone = not structure.is_container(value)
             for number, entry in enumerate([value] if alone else structure.leaves(value)):
-                if isinstance(entry, Tensor | np.ndarray) and id(entry) not in self.own:
+                if _is_array(entry) and id(entry) not in self.own:
                     arrays[path if alone else f"{path}.{number}"] = entry
                 elif isinstance(entry, PLAIN):
                     rest.append((path, number, entry))
         return arrays, tuple(rest)
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, Tensor) or is_array(value)
 
 
 def modules_of(step: Any) -> list[tuple[str, Module]]:
@@ -82,7 +85,7 @@ def feed_of(step: Any) -> Any:
 def _attributes(path: str, owner: Any) -> Iterator[tuple[str, Any, Any]]:
     """The attributes of a module or feed that are arrays, or in which arrays may be put."""
     for name, value in vars(owner).items():
-        array = isinstance(value, Tensor | np.ndarray) and not isinstance(value, Parameter)
+        array = _is_array(value) and not isinstance(value, Parameter)
         held = structure.is_container(value) and not all(
             isinstance(entry, Module | Parameter) for entry in structure.leaves(value)
         )
@@ -117,7 +120,7 @@ def _around(function: Any, seen: set[Any]) -> Iterator[tuple[str, Any, Any]]:
             value = holder.cell_contents if key is None else holder[key]
         except ValueError:  # a variable that has no value yet
             continue
-        if isinstance(value, DATA):
+        if isinstance(value, DATA) or is_array(value):
             yield f"{function.__qualname__}: {name}", holder, key
         elif isinstance(value, FunctionType):
             yield from _around(value, seen)

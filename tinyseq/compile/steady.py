@@ -21,6 +21,7 @@ from tinyseq import structure
 from tinyseq.autograd.node import Node
 from tinyseq.autograd.tensor import Tensor, tensor
 from tinyseq.autograd.walk import walk_back
+from tinyseq.backend import is_array, namespace
 from tinyseq.compile.program import Program, Value, in_order
 from tinyseq.compile.shared import modules_of
 from tinyseq.compile.simplify import plain
@@ -67,7 +68,8 @@ def other_values(value: Any) -> Any:
             turned = a[::-1].copy() if a.ndim else a
             return turned if (turned != a).any() else a * 0  # an index stays in its range
         scale, shift = rng.uniform(0.5, 1.5, a.shape), rng.uniform(-0.1, 0.1, a.shape)
-        return (shift - scale * a).astype(a.dtype)
+        xp = namespace(a)
+        return (xp.asarray(shift) - xp.asarray(scale) * a).astype(a.dtype)
 
     return structure.map(other, value)
 
@@ -124,7 +126,8 @@ def _summary(value: Any, arrays: bool) -> Any:
     if isinstance(value, list | tuple | dict | set):
         inside = list(value.values()) if isinstance(value, dict) else list(value)
         return type(value), [_summary(entry, arrays) for entry in inside]
-    if isinstance(value, Tensor | np.ndarray) and not isinstance(value, Parameter) and not arrays:
+    array = isinstance(value, Tensor) or is_array(value)
+    if array and not isinstance(value, Parameter) and not arrays:
         return "an array"
     return id(value)
 

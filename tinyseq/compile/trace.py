@@ -17,6 +17,7 @@ from tinyseq.autograd.node import Leaf, Node, next_order, scope
 from tinyseq.autograd.primitive import PICK, TRACED, Primitive, recording
 from tinyseq.autograd.tensor import Tensor, label
 from tinyseq.autograd.walk import reachable, walk_back
+from tinyseq.backend import is_cupy, to_numpy
 from tinyseq.compile.program import Program, Value, in_order
 from tinyseq.compile.shared import Shared
 from tinyseq.compile.steady import (
@@ -250,7 +251,7 @@ class _Trace:
             return self.known[origin]
         if node.primitive is None:
             constant = Value(
-                "constant", node.shape, node.dtype, content=node.value, label=node.label,
+                "constant", node.shape, node.dtype, content=_on_host(node.value), label=node.label,
                 where=node.where(),
             )  # fmt: skip
             return self.outside.get(id(node.value), constant)
@@ -264,9 +265,18 @@ class _Trace:
         if primitive is SLICE and not is_basic(node.params["index"]):
             primitive = GATHER
         return Value(
-            "result", node.shape, node.dtype, primitive, inputs, node.params or {}, node.label,
-            where=node.where(),
+            "result", node.shape, node.dtype, primitive, inputs, _on_host(node.params or {}),
+            node.label, where=node.where(),
         )  # fmt: skip
+
+
+def _on_host(value: Any) -> Any:
+    """A constant, or the parameters of an operation, with arrays of the host alone."""
+    if isinstance(value, dict):
+        return {name: _on_host(entry) for name, entry in value.items()}
+    if type(value) in (tuple, list):
+        return type(value)(_on_host(entry) for entry in value)
+    return to_numpy(value) if is_cupy(value) else value
 
 
 def _check_states(before: list[Tensor], after: list[Tensor]) -> None:

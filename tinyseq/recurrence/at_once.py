@@ -14,7 +14,7 @@ import numpy as np
 from tinyseq import structure
 from tinyseq.autograd.primitive import recording
 from tinyseq.autograd.tensor import Tensor
-from tinyseq.backend import is_cupy
+from tinyseq.backend import namespace
 from tinyseq.ops import concatenate, unbind
 from tinyseq.recurrence.feed import OutputFeed
 from tinyseq.recurrence.ragged import cleared
@@ -29,16 +29,7 @@ from tinyseq.recurrence.steps import (
 )
 
 
-def runs_at_once(cell: Any, inputs: Any, state: Any) -> bool:
-    """Whether a cell is compiled, and its arrays are where its loops run: on the host."""
-    if not hasattr(cell, "run_steps"):
-        return False
-    first = next((parameter for _, parameter in cell.named_parameters()), None)
-    arrays = [*structure.leaves(inputs), *structure.leaves(state), first]
-    return not any(is_cupy(_raw(a)) for a in arrays)
-
-
-def because(cell: Any, inputs: Any, state: Any, feed: Any) -> str | None:
+def because(cell: Any, feed: Any) -> str | None:
     """Why a compiled cell takes the steps of this run one by one; None if it does not."""
     if recording.get() not in (True, False):
         return "detect_nonfinite() looks at every operation of every step"
@@ -46,8 +37,6 @@ def because(cell: Any, inputs: Any, state: Any, feed: Any) -> str | None:
         return f"the feed, {type(feed).__name__}, may do anything; an OutputFeed is compiled"
     if feed is not None and not cell.takes_feeds:
         return "there is dropout between its cells, and the last output is fed to the first"
-    if not runs_at_once(cell, inputs, state):
-        return "its arrays are on the GPU, where its loops do not run"
     return None
 
 
@@ -80,6 +69,7 @@ def at_once(
         running = ends > np.arange(steps)[order, None]
         whole = structure.map(lambda a: None if a is None else a[:steps], whole)
         whole = cleared(running[order], whole)
+        running = namespace(*map(_raw, structure.leaves(state))).asarray(running)
     given = [a for a in structure.leaves(whole) if a is not None]
     total = len(given[0]) if given else steps
     parts: list[Any] = []

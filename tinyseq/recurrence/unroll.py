@@ -95,7 +95,7 @@ def unroll(
     feed = None if isinstance(feed, TeacherForcing) else feed
     if hasattr(cell, "run_steps") and recording.get() is not TRACED:
         compiled: Any = cell
-        why = because(compiled, inputs, state, feed)
+        why = because(compiled, feed)
         compiled.takes_steps(why)
         if why is None:
             return at_once(
