@@ -136,6 +136,17 @@ def test_the_pictures_show_the_characters_that_were_read(toured):
         assert shown.count(character) == expected, character
 
 
+def test_it_says_how_it_was_trained(toured, text_file, tmp_path):
+    folder, _, said = toured
+    (speed,) = (line for line in said if line.startswith("compiled (numpy)"))
+    assert "times as fast as operation by operation here" in speed
+    assert speed in Page((folder / "index.html").read_text(encoding="utf-8")).words["td"]
+    said = []
+    take_tour(tmp_path, text_file, seconds=0.3, progress=False, say=said.append, literal=True)
+    assert "not compiled: operation by operation" in said
+    assert "not compiled" in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
 def test_a_second_tour_takes_the_place_of_the_first(toured, text_file):
     folder, found, _ = toured
     kept = folder / "run" / "notes.txt"

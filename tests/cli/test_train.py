@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from tinyseq.io import load_checkpoint
+from tinyseq.io import load_checkpoint, save_checkpoint
 from tinyseq.train import Trainer, read_log
 from tinyseq.train.text import Settings, TextRun, load_writer
 
@@ -154,3 +154,52 @@ def test_how_many_updates_by_default():
     assert Settings(epochs=3).total_steps(200) == 600
     assert Settings(steps=7).total_steps(200) == 7
     assert Settings(steps=7, epochs=1).total_steps(5) == 5
+
+
+def test_compiled_and_literal_learn_the_same_but_for_rounding(run, small, tmp_path):
+    """With dropout: both draw the same random numbers."""
+    settings = [*small, "--layers", 2, "--dropout", 0.3, "--steps", 20, "--seed", 0]
+    said = {}
+    for name, option in [("compiled", []), ("literal", ["--literal"])]:
+        code, said[name], err = run("train", *settings, *option, "--out", tmp_path / name)
+        assert (code, err) == (0, [])
+    assert any(
+        line.startswith("compiled (numpy): ") and "times as fast" in line
+        for line in said["compiled"]
+    )
+    assert "not compiled: operation by operation" in said["literal"]
+    compiled, literal = arrays_of(tmp_path / "compiled"), arrays_of(tmp_path / "literal")
+    assert compiled.keys() == literal.keys()
+    for name, values in literal.items():
+        np.testing.assert_allclose(compiled[name], values, atol=1e-3, err_msg=name)
+    emitters = {
+        name: json.loads((tmp_path / name / "config.json").read_text())["settings"]["emitter"]
+        for name in said
+    }
+    assert emitters == {"compiled": "numpy", "literal": None}
+
+
+def test_the_speed_leaves_nothing_behind(small):
+    """No gradients, no random numbers drawn, and the model is trained as before."""
+    text_run = TextRun(small[1], Settings(layers=2, dropout=0.5, hidden=6, batch=2, chunk=5))
+    text_run.model.train()
+    dropout = text_run.model.cell.dropout
+    before = dropout.rng.bit_generator.state
+    assert "times as fast" in text_run.speed()
+    assert dropout.rng.bit_generator.state == before
+    assert dropout.training and text_run.model.training
+    assert all(p.grad is None for p in text_run.model.parameters())
+
+
+def test_a_run_goes_on_in_the_way_in_which_it_began(run, small, tmp_path):
+    settings = Settings(hidden=12, batch=4, chunk=10, steps=4, emitter=None)
+    TextRun(small[1], settings, tmp_path).train()
+    resumed = TextRun.resumed(tmp_path)
+    assert resumed.settings.emitter is None and resumed.fast is resumed.model
+    path = tmp_path / "last.safetensors"
+    arrays, meta = load_checkpoint(path)
+    del meta["about"]["settings"]["emitter"]  # as before there was a compiler
+    save_checkpoint(path, arrays, meta)
+    assert TextRun.resumed(tmp_path).settings.emitter is None
+    code, _, err = run("train", "--resume", tmp_path, "--literal")
+    assert code == 2 and len(err) == 1 and "leave out --literal" in err[0]

@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="train no longer than that (default: %(default)s)",
     )
+    _add_literal(tour)
     _add_progress(tour)
 
     train = add(
@@ -124,6 +125,13 @@ def _parser() -> argparse.ArgumentParser:
         default = getattr(Settings, name)
         known = "" if default is None or "default" in summary else f" (default: {default})"
         train.add_argument(f"--{name}", type=kind, metavar="N", help=summary + known)
+    loop = train.add_mutually_exclusive_group()
+    loop.add_argument(
+        "--emitter",
+        choices=("numpy", "numba"),
+        help=f"what the compiled loop is written in (default: {Settings.emitter})",
+    )
+    _add_literal(loop)
     _add_progress(train)
 
     sample = add(
@@ -203,6 +211,12 @@ def _parser() -> argparse.ArgumentParser:
         help="for each of the four races, besides what compilers take (default: %(default)s)",
     )
     return parser
+
+
+def _add_literal(parser: Any) -> None:
+    parser.add_argument(
+        "--literal", action="store_true", help="operation by operation, not compiled: slower"
+    )
 
 
 def _add_progress(parser: argparse.ArgumentParser) -> None:

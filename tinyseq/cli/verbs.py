@@ -20,10 +20,12 @@ from tinyseq.train.text import Settings, TextRun, load_writer
 INTERRUPTED = 130
 
 
-def tour(out: str, text: str | None, seed: int, seconds: float, progress: bool | None) -> int:
+def tour(
+    out: str, text: str | None, seed: int, seconds: float, progress: bool | None, literal: bool
+) -> int:
     """Train, draw, write the page, and say where it is."""
     with one_thread():
-        found = take_tour(out, text, seed, seconds, progress)
+        found = take_tour(out, text, seed, seconds, progress, literal=literal)
     if found is None:
         return INTERRUPTED
     print(f"the page: {Path(out, 'index.html').resolve()}")
@@ -35,23 +37,27 @@ def train(
     out: str | None,
     resume: str | None,
     progress: bool | None,
+    literal: bool,
     **chosen: Any,
 ) -> int:
     """Start a run or go on with one."""
     chosen = {name: value for name, value in chosen.items() if value is not None}
     if resume is None:
         folder = Path(out or "run")
+        chosen |= {"emitter": None} if literal else {}
         run = TextRun(text, Settings(**chosen), folder, progress=progress)
     else:
         folder = Path(resume)
-        if chosen:
+        if chosen or literal:
+            given = ", --".join([*chosen, *["literal"] * literal])
             raise ConfigError(
-                f"--resume goes on with the settings of the run: leave out --{', --'.join(chosen)}"
+                f"--resume goes on with the settings of the run: leave out --{given}"
             )
         run = TextRun.resumed(folder, text, progress)
     print(run.corpus)
     print(f"{run.describe()}; {run.total_steps:,} updates, {run.trainer.step:,} of them done")
     with one_thread():
+        print(run.speed(), flush=True)
         result = run.train()
     if result.stopped == "interrupted":
         print(

@@ -27,6 +27,7 @@ def take_tour(
     seconds: float = 90,
     progress: bool | None = None,
     say: Callable[[str], None] = print,
+    literal: bool = False,
 ) -> Findings | None:
     """Train a language model and leave a page about it in a folder.
 
@@ -38,6 +39,8 @@ def take_tour(
         seconds: train no longer than that.
         progress: a progress bar; by default where standard error is a terminal.
         say: called with a line of text now and then.
+        literal: train operation by operation, not compiled. The pictures are drawn from runs
+            operation by operation in any case.
 
     Returns:
         What was found; None if Ctrl-C was pressed, and then there is no page.
@@ -49,14 +52,17 @@ def take_tour(
     folder = Path(folder)
     run_folder = folder / "run"
     _forget(run_folder)
-    run = TextRun(text, Settings(seed=seed), run_folder, seconds, progress)
+    settings = Settings(seed=seed, emitter=None) if literal else Settings(seed=seed)
+    run = TextRun(text, settings, run_folder, seconds, progress)
     say(str(run.corpus))
 
     ngrams = ngram_table(run.train_ids, run.held_out_ids, ORDERS, len(run.vocabulary))
     best = min(ngrams, key=lambda row: row.bits)
     say(f"the best table of counts, of order {best.order}: {best.bits:.3f} bits a character")
 
+    speed = run.speed()
     say(f"{run.describe()}: training for at most {duration(seconds)}")
+    say(speed)
     result = run.train()
     if result.stopped == "interrupted":
         say(f"stopped after update {result.step:,}: no page; the model so far is in {run_folder}")
@@ -84,7 +90,7 @@ def take_tour(
         prompt=prompt,
         sample=sample,
         temperature=TEMPERATURE,
-        facts=_facts(run, result.step, result.seconds, seed),
+        facts=_facts(run, result.step, result.seconds, seed, speed),
         run_folder=str(run_folder),
         commands=[shlex.join(command) for command in _commands(run_folder, text, prompt)],
     )
@@ -105,7 +111,7 @@ def _forget(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _facts(run: TextRun, updates: int, seconds: float, seed: int) -> dict[str, str]:
+def _facts(run: TextRun, updates: int, seconds: float, seed: int, speed: str) -> dict[str, str]:
     s = run.settings
     trained, held_out = len(run.train_ids), len(run.held_out_ids)
     return {
@@ -116,6 +122,7 @@ def _facts(run: TextRun, updates: int, seconds: float, seed: int) -> dict[str, s
         "Model": run.describe(),
         "Training": f"{updates:,} updates of {s.batch} × {s.chunk} characters, "
         f"{run.passes:.1f} passes, {seconds:.0f} seconds",
+        "Its loop": speed,
         "Optimizer": f"Adam, learning rate from {s.lr:g} to 0, gradients clipped at {s.clip:g}",
         "Seed": str(seed),
         "Ran on": f"Python {platform.python_version()}, NumPy {np.__version__}, "

@@ -18,70 +18,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from tinyseq.compile import compile
 from tinyseq.data import TextBatches, Vocabulary, load_text, split
 from tinyseq.errors import CheckpointError, ConfigError, DataError
 from tinyseq.io import load_checkpoint
 from tinyseq.models import LanguageModel
 from tinyseq.optim import Adam, linear_to_zero
 from tinyseq.random import Seed
+from tinyseq.train.evaluate import text_loss
 from tinyseq.train.loop import Result, Trainer
+from tinyseq.train.settings import Settings
 from tinyseq.train.snapshot import load_weights
+from tinyseq.train.speed import measured
 
 HELD_OUT = 0.1
 # Held-out text is read in so many streams at once: fast, and each starts without context only once.
 EVALUATION_STREAMS, EVALUATION_CHUNK = 8, 512
-DEFAULT_EPOCHS, FEWEST_STEPS = 12, 1000
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to build and train a model.
-
-    Attributes:
-        cell, hidden, layers, embedding, dropout: of the ``LanguageModel``.
-        batch, chunk: so many streams of text, in pieces of so many steps.
-        epochs, steps: how long; whichever ends first. Without both, 12 epochs, but at least 1000
-            steps.
-        lr: Adam's learning rate at the start; it falls to zero in a line.
-        clip: the largest joint norm of the gradients.
-        seed: for the initial values and for dropout.
-    """
-
-    cell: str = "lstm"
-    hidden: int = 128
-    layers: int = 1
-    embedding: int | None = None
-    dropout: float = 0.0
-    batch: int = 32
-    chunk: int = 64
-    epochs: int | None = None
-    steps: int | None = None
-    lr: float = 5e-3
-    clip: float = 1.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("hidden", "layers", "embedding", "batch", "chunk", "epochs", "steps"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name} is at least 1, not {value}")
-        for name in ("lr", "clip"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is positive, not {getattr(self, name)}")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout lies in [0, 1), not {self.dropout}")
-        if self.dropout and self.layers == 1:
-            raise ConfigError("dropout is between layers: with layers=1 there is nothing to drop")
-        if self.seed < 0:
-            raise ConfigError(f"seed is at least 0, not {self.seed}")
-
-    def total_steps(self, steps_of_an_epoch: int) -> int:
-        """The number of updates from the first to the last."""
-        if self.epochs is None and self.steps is None:
-            return max(DEFAULT_EPOCHS * steps_of_an_epoch, FEWEST_STEPS)
-        ends = [self.steps] if self.steps is not None else []
-        ends += [self.epochs * steps_of_an_epoch] if self.epochs is not None else []
-        return min(ends)
 
 
 class TextRun:
@@ -97,6 +51,7 @@ class TextRun:
 
     Attributes:
         corpus, vocabulary, model, trainer: as named.
+        fast: the model as it is trained: compiled, with the same parameters.
         train_ids, held_out_ids: the two parts of the text.
         total_steps: how many updates there are to be.
 
@@ -126,12 +81,16 @@ class TextRun:
             self.vocabulary.encode(self.corpus.text), (1 - HELD_OUT, HELD_OUT)
         )
         self.model = _build(settings, len(self.vocabulary))
+        self.fast = self.model
+        if settings.emitter is not None:
+            self.fast = compile(self.model, settings.emitter)
         self.batches = TextBatches(self.train_ids, settings.batch, settings.chunk)
         self.total_steps = settings.total_steps(len(self.batches))
         self.trainer = Trainer(
             self.model,
             Adam(self.model.parameters(), settings.lr),
             self.batches,
+            loss_of=lambda model, batch, state: text_loss(self.fast, batch, state),
             held_out=TextBatches(self.held_out_ids, EVALUATION_STREAMS, EVALUATION_CHUNK),
             folder=folder,
             clip=settings.clip,
@@ -159,7 +118,7 @@ class TextRun:
         known = about["text"]
         run = cls(
             known["path"] if text is None else text,
-            Settings(**about["settings"]),
+            Settings(**({"emitter": None} | about["settings"])),  # older runs were not compiled
             folder,
             progress=progress,
             resume=True,
@@ -210,6 +169,14 @@ class TextRun:
         count = sum(parameter.size for parameter in self.model.parameters())
         layers = f"{s.layers} layers of " if s.layers > 1 else ""
         return f"{s.cell.upper()}, {layers}{s.hidden} units, {count:,} parameters"
+
+    def speed(self) -> str:
+        """How the model is trained, and what compiling gains on this machine, measured."""
+        s = self.settings
+        if s.emitter is None:
+            return "not compiled: operation by operation"
+        ids = np.resize(self.train_ids, (s.chunk + 1, s.batch))
+        return str(measured(s.emitter, self.model, self.fast, ids[:-1], ids[1:]))
 
     def writer(self) -> Writer:
         """The model and its vocabulary."""
