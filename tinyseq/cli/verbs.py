@@ -50,9 +50,7 @@ def train(
         folder = Path(resume)
         if chosen or literal:
             given = ", --".join([*chosen, *["literal"] * literal])
-            raise ConfigError(
-                f"--resume goes on with the settings of the run: leave out --{given}"
-            )
+            raise ConfigError(f"--resume goes on with the settings of the run: leave out --{given}")
         run = TextRun.resumed(folder, text, progress)
     print(run.corpus)
     print(f"{run.describe()}; {run.total_steps:,} updates, {run.trainer.step:,} of them done")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.autograd.engine import backward
 from tinyseq.nn import SequenceModel
 
 ROUNDS = 3
@@ -42,8 +43,8 @@ def measured(
     model.eval()
     times: dict[str, list[float]] = {"literal": [], "compiled": []}
     passes: dict[str, Callable[[], None]] = {
-        "literal": lambda: model.loss(inputs, targets, literal=False)[0].backward(),
-        "compiled": lambda: fast.loss(inputs, targets, literal=False)[0].backward(),
+        "literal": lambda: backward(model.loss(inputs, targets, literal=False)[0]),
+        "compiled": lambda: backward(fast.loss(inputs, targets, literal=False)[0]),
     }
     try:
         for turn in range(1 + ROUNDS):
