@@ -234,6 +234,37 @@ def test_dropout_draws_the_same_again(own: bool):
             np.testing.assert_allclose(a[name], b[name], rtol=1e-10, err_msg=name)
 
 
+def test_layers_and_models_hand_it_on():
+    layer = nn.LSTM(I, H, num_layers=2, bidirectional=True, dropout=0.3, seed=0).to(np.float64)
+    model = nn.SequenceModel(Dropping(5), nn.Linear(H, 5, seed=1)).to(np.float64)
+    targets = np.random.default_rng(1).integers(5, size=(T, N))
+
+    def of_layer(**settings: Any) -> list[np.ndarray]:
+        ts.random.set_state(layer.dropout.rng, state)
+        ys, _ = layer(xs(), lengths=[7, 3, 5], **settings)
+        return [ys.data, *ts.grad((ys * ys).sum(), layer.parameters())]
+
+    def of_model(**settings: Any) -> list[np.ndarray]:
+        ts.random.set_state(model.cell.dropout.rng, state)
+        ys, _ = model(xs(), **settings)
+        loss, _ = model.loss(xs(), targets, **settings)
+        fed, _ = model.loss(
+            xs(), targets, literal=False, feed=FreeRunning(lambda o: o[:, :I]), **settings
+        )
+        return [ys.data, *ts.grad((ys * ys).sum() + loss + fed, model.parameters())]
+
+    state = ts.random.get_state(layer.dropout.rng)
+    for run in (of_layer, of_model):
+        for a, b in zip(run(checkpoint_every=2), run(), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+def test_a_literal_loss_is_refused():
+    model = nn.SequenceModel(nn.ElmanCell(I, H), nn.Linear(H, 5))
+    with pytest.raises(ConfigError, match="pass literal=False"):
+        model.loss(xs(), np.zeros((T, N), int), literal=True, checkpoint_every=3)
+
+
 def test_random_numbers_from_somewhere_else_are_refused():
     cell, rng = elman(), np.random.default_rng(0)
 

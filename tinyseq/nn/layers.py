@@ -73,7 +73,11 @@ class Recurrent(Module):
                 yield prefix + name + suffix, parameter
 
     def __call__(
-        self, inputs: Any, state: Any = None, lengths: Sequence[int] | None = None
+        self,
+        inputs: Any,
+        state: Any = None,
+        lengths: Sequence[int] | None = None,
+        checkpoint_every: int | str | None = None,
     ) -> tuple[Any, Any]:
         """Run over whole sequences.
 
@@ -81,6 +85,7 @@ class Recurrent(Module):
             inputs: (T, N, I); (N, T, I) with batch_first; (T, I) without a batch.
             state: the initial states, (layers * directions, N, H) each; zeros by default.
             lengths: of the sequences of a padded batch, in place of PyTorch's packing.
+            checkpoint_every: less memory for more time, in every layer; as for ``unroll``.
 
         Returns:
             The outputs (T, N, directions * H), laid out as the inputs, and the final states.
@@ -102,7 +107,9 @@ class Recurrent(Module):
         finals = []
         for k in range(self.num_layers):
             with scope(f"layer{k}"):
-                layer, final = self._run_layer(k, layer, states, lengths, xs.shape[0])
+                layer, final = self._run_layer(
+                    k, layer, states, lengths, xs.shape[0], checkpoint_every
+                )
             finals += final
         outputs = layer if isinstance(layer, Tensor) else stack(layer)
         if alone:
@@ -112,7 +119,13 @@ class Recurrent(Module):
         return outputs, self._join_state(finals, alone)
 
     def _run_layer(
-        self, k: int, layer: Any, states: list[Any], lengths: Any, steps: int
+        self,
+        k: int,
+        layer: Any,
+        states: list[Any],
+        lengths: Any,
+        steps: int,
+        checkpoint_every: int | str | None,
     ) -> tuple[Any, list[Any]]:
         """One layer in its one or two directions: the outputs of every step, and the states."""
         outputs, finals = [], []
@@ -125,6 +138,7 @@ class Recurrent(Module):
                     states[number],
                     lengths=lengths,
                     reverse=bool(direction),
+                    checkpoint_every=checkpoint_every,
                     names=self._names(k, bool(direction)),
                     as_list=steps > 0,
                 )

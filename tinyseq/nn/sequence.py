@@ -78,9 +78,13 @@ class SequenceModel(Module):
         length: int | None = None,
         lengths: Sequence[int] | None = None,
         feed: Feed | None = None,
+        checkpoint_every: int | str | None = None,
     ) -> tuple[Any, Any]:
         """The outputs o(1) ... o(T), stacked, and the final state; arguments as for ``unroll``."""
-        return unroll(self._steps(), inputs, state, length=length, lengths=lengths, feed=feed)
+        return unroll(
+            self._steps(), inputs, state, length=length, lengths=lengths, feed=feed,
+            checkpoint_every=checkpoint_every,
+        )  # fmt: skip
 
     def _steps(self) -> Any:
         """``step`` as what ``unroll`` is given."""
@@ -96,6 +100,7 @@ class SequenceModel(Module):
         literal: bool | None = None,
         feed: Feed | None = None,
         detach_every: int | None = None,
+        checkpoint_every: int | str | None = None,
     ) -> tuple[Tensor, Any]:
         """The sum of the losses of all steps and sequences, and the final state.
 
@@ -107,10 +112,21 @@ class SequenceModel(Module):
                 default. What stands among the targets where they do not count does not matter. A
                 step of which nothing counts has no L(t): none is in the pictures.
             literal: make o(t), L(t) and y(t) step by step, as the pictures need it; so it is by
-                default, but for a compiled model.
+                default, but for a compiled model and with ``checkpoint_every``.
             feed: free running or scheduled sampling in place of teacher forcing.
             detach_every: truncated back-propagation, as for ``unroll``.
+            checkpoint_every: less memory for more time, as for ``unroll``; not if literal.
+
+        Raises:
+            ConfigError: checkpoint_every of a literal run, whose steps are all kept.
         """
+        if literal is None:
+            literal = self.compiled_step is None and checkpoint_every is None
+        if literal and checkpoint_every is not None:
+            raise ConfigError(
+                "loss: checkpoint_every keeps no steps, which a literal run is there to record: "
+                "pass literal=False"
+            )
         targets = targets if hasattr(targets, "shape") else as_array(targets)
         if len(targets.shape) < 2:
             raise ShapeError(
@@ -121,7 +137,7 @@ class SequenceModel(Module):
             mask = to_numpy(as_array(mask.data if isinstance(mask, Tensor) else mask))
             targets = _counted(targets, mask)
         state = self.init_state(batch) if state is None else state
-        if literal or (literal is None and self.compiled_step is None):
+        if literal:
             left_out = mask is not None and bool(mask.any())  # else there is nothing to leave out
             if isinstance(inputs, Forced) and inputs.y is targets:
                 inputs = Forced(inputs.x, None)  # one y(t), which is both read and compared with
@@ -137,13 +153,12 @@ class SequenceModel(Module):
                 losses = stack([loss for loss in losses if loss is not None])
             return total(losses), state
         length = steps if inputs is None else None
+        every: Any = {"detach_every": detach_every, "checkpoint_every": checkpoint_every}
         if feed is not None:  # what is read depends on what was put out: step by step
-            outputs, state = unroll(
-                self._steps(), inputs, state, length=length, feed=feed, detach_every=detach_every
-            )
+            outputs, state = unroll(self._steps(), inputs, state, length=length, feed=feed, **every)
         else:
             xs = inputs if self.embed is None else self.embed(inputs)
-            ys, state = unroll(self.cell, xs, state, length=length, detach_every=detach_every)
+            ys, state = unroll(self.cell, xs, state, length=length, **every)
             outputs = ys if self.readout is None else self.readout(ys)
         return _sum_of_losses(self.step_loss, outputs, targets, mask), state
 

@@ -236,12 +236,17 @@ def generators_of(*sources: Any) -> list[np.random.Generator]:
     """The random generators that the modules and feeds hold as attributes, and the default one."""
     found = {id(generator()): generator()}
     for source in sources:
-        modules = [m for _, m in source.named_modules()] if hasattr(source, "named_modules") else []
+        inside = [source, *getattr(source, "__dict__", {}).values()]
+        modules = [m for value in inside if _has_modules(value) for _, m in value.named_modules()]
         for owner in [source, *modules]:
             for value in getattr(owner, "__dict__", {}).values():
                 if isinstance(value, np.random.Generator):
                     found[id(value)] = value
     return list(found.values())
+
+
+def _has_modules(value: Any) -> bool:
+    return hasattr(value, "named_modules") and not isinstance(value, type)
 
 
 def _raw(value: Any) -> Any:
