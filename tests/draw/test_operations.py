@@ -98,11 +98,25 @@ def test_the_comparison_sees_what_differs():
         assert old in FIG_16 and not same(right, book(FIG_16.replace(old, new)))
 
 
-def test_gates_are_numbered_maps():
+def maps_of(graph) -> list[str]:
+    return sorted(v.label for v in graph.vertices if v.kind == "map")
+
+
+def test_gates_are_maps_with_the_letters_that_the_cell_gives_them():
     graph = operations(fold(extract(states_of(nn.LSTMCell))))
-    maps = sorted(v.label for v in graph.vertices if v.kind == "map")
-    assert maps == [f"U_{k} x + W_{k} h" for k in (1, 2, 3, 4)]
+    assert maps_of(graph) == [f"U_{gate} x + W_{gate} h" for gate in "fgio"]
     assert {v.label for v in graph.vertices if v.kind == "function"} == {"σ", "tanh"}
+    gru = maps_of(operations(fold(extract(states_of(nn.GRUCell)))))
+    assert gru == ["U_n x", "U_r x + W_r h", "U_z x + W_z h", "W_n h"]
+
+
+@pytest.mark.parametrize("gates", [None, "abcde", ("a", "b", "c", "d"), 4])
+def test_gates_without_letters_that_fit_are_numbered(gates):
+    cell = nn.LSTMCell(I, H, seed=0)
+    cell.gates = gates
+    ys, _ = unroll(cell, np.ones((3, N, I), np.float32))
+    graph = operations(fold(extract(ys)))
+    assert maps_of(graph) == [f"U_{k} x + W_{k} h" for k in (1, 2, 3, 4)]
 
 
 def run_of(entry, steps):
@@ -236,9 +250,22 @@ def test_states_without_labels_can_be_drawn():
 def test_what_stands_in_the_signs():
     W, b = nn.Parameter(np.eye(H), "W"), nn.Parameter(np.ones(H), "b")
     x = ts.label(ts.tensor(np.ones((N, H)), requires_grad=True), "x")
-    y = ts.label(ops.reshape(1 - (x * 2 - b) / (x @ W + b), (N, H)), "y")
+    y = ops.reshape(1 - (x * 0.25 - b) / (x @ W + b) + np.float64(-3), (N, H))
+    y = ts.label(y * np.ones(H), "y")
     labels = [v.label for v in operations(extract(y)).vertices]
-    assert labels == ["x", "k ×", "− b", "W x", "÷", "k −", "y"]
+    assert labels == ["x", "0.25 ×", "− b", "W x", "÷", "1 −", "+ −3", "k ×", "y"]
+
+
+def test_a_number_that_differs_between_steps_is_left_open():
+    def leaky(rate):
+        W, h = nn.Parameter(np.eye(H), "W"), np.ones((N, H))
+        for t in range(1, 5):
+            with ts.scope("step", t):
+                h = ts.label(ops.tanh(h @ W) * rate(t), "h")
+        return operations(fold(extract(h)))
+
+    assert [v.label for v in leaky(lambda t: 0.5).vertices] == ["W h", "tanh", "0.5 ×", "h"]
+    assert [v.label for v in leaky(lambda t: 1 / t).vertices] == ["W h", "tanh", "k ×", "h"]
 
 
 def test_hostile_names_stay_text():

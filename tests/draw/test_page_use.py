@@ -585,7 +585,7 @@ def test_a_page_opens_at_the_level_of_its_picture(browser):
     browser.press("0")
     browser.hover(browser.node("map 1(2)"))
     title, told = facts(browser)
-    assert title == "U_1 x + W_1 h(2)" and told["kind"] == "product with parameters"
+    assert title == "U_i x + W_i h(2)" and told["kind"] == "product with parameters"
     assert browser.complaints() == []
 
 

@@ -205,7 +205,10 @@ def bilinear(
 
 
 def _function_of_two(primitive: Primitive, fast: Callable[[Any, Any], Array]) -> Op:
-    """``Primitive.__call__`` for two inputs without parameters, written out for speed."""
+    """``Primitive.__call__`` for two inputs without parameters, written out for speed.
+
+    A number among the inputs becomes the node's ``params``, for the pictures: 1 - z.
+    """
     compute = primitive.forward
     saves_nothing, saves_inputs = primitive.saves is None, primitive.saves == "inputs"
 
@@ -244,11 +247,16 @@ def _function_of_two(primitive: Primitive, fast: Callable[[Any, Any], Array]) ->
             raise explained(error, primitive.name, (a, b)) from None
         if recording.get() is not True or type(z) is not ndarray:
             return recorded(primitive, z, (x, y), (left, right))
+        number = None
         left_grad = left is not None and left.requires_grad
         right_grad = right is not None and right.requires_grad
         if left_grad and right_grad:
             saved = None if saves_nothing else (x, y)
         elif left_grad or right_grad:
+            if left is None or right is None:
+                other = x if left is None else y
+                if other.__class__ is float or other.__class__ is int:
+                    number = other
             if saves_nothing:
                 saved = None
             else:
@@ -259,7 +267,7 @@ def _function_of_two(primitive: Primitive, fast: Callable[[Any, Any], Array]) ->
                 )
         else:
             return recorded(primitive, z, (x, y), (left, right))
-        return Tensor(z, Node(primitive, (left, right), saved, None, z.shape, z.dtype, True))
+        return Tensor(z, Node(primitive, (left, right), saved, number, z.shape, z.dtype, True))
 
     return op
 

@@ -22,10 +22,10 @@ from tinyseq.draw.graph import Time
 from tinyseq.draw.letters import letters_of
 from tinyseq.draw.run import Role, RunGraph
 from tinyseq.draw.steps import Place, places
-from tinyseq.draw.variables import Found, find_variables
+from tinyseq.draw.variables import Found, Variable, find_variables
 from tinyseq.errors import DrawError, GraphError
 
-_NO_VARIABLE = (None, None, "", "")
+_PLAIN = frozenset({int, float})  # parameters of a primitive that are one number
 
 
 # Operations that stand for many time steps, by name.
@@ -118,8 +118,8 @@ class _Reader:
         self._counted: Counter[Any] = Counter()
 
     def read(self, nodes: Sequence[Node]) -> None:
-        """Read them all. Of what comes again in every step, the role is worked out once."""
-        sites: dict[Any, dict[Any, int]] = defaultdict(dict)  # by the places of a step
+        """Read them all. What is as in the last step that was read has the same role."""
+        last: dict[Any, dict[int, Any]] = defaultdict(dict)  # by place and rank
         number, variable_of = self.number.get, self.found.variables.get
         add_role, add_time, add_parents = self.role.append, self.times.append, self.parents.append
         scope: Any = self  # which is the scope of no node
@@ -128,27 +128,34 @@ class _Reader:
                 scope = node.scope
                 place = self.where[scope]
                 start, time, inside = place.start, place.time, place.loop is not None
-                met = sites[place.loop, place.path, place.offset]
+                here = last[place.loop, place.path, place.offset]
             primitive = node.primitive
-            of_stack = primitive is not None and primitive.name == "getitem"
-            parents = tuple(map(number, _sources(node) if of_stack else node.parents))
+            parents = tuple(map(number, node.parents))
+            if primitive is not None and primitive.name == "getitem":
+                parents = tuple(map(number, _sources(node)))
             add_parents(parents)
-            key: Any = None
-            if inside and primitive is not None and node.label is None:
-                key = (node.order - start, node.params if primitive is PICK else primitive)
-            elif inside:
-                loop, then, kind, name = variable_of(node) or _NO_VARIABLE
-                if name and then == time and kind != "initial":
-                    key = (node.order - start, primitive, loop, kind, name)
-            role = None if key is None else met.get(key)
-            if role is not None:
-                add_time(time)
-            else:
-                role, now = self._described(node, place, parents)
-                add_time(now)
-                if key is not None:
-                    met[key] = role
+            usual = here.get(node.order - start) if inside else None
+            if usual and usual[0] is primitive and (usual[1] is None or usual[1] == node.params):
+                if node.label is None:
+                    same = primitive is not None and usual[2] is None
+                else:
+                    variable = variable_of(node)
+                    same = (
+                        variable is not None
+                        and variable.time == time
+                        and _named(variable) == usual[2]
+                    )
+                if same:
+                    add_role(usual[3])
+                    add_time(time)
+                    continue
+            role, now = self._described(node, place, parents)
+            if inside and now == time and not _is_alone(self.roles[role]):
+                variable = variable_of(node)
+                params = node.params if type(node.params) in _PLAIN else None
+                here[node.order - start] = (primitive, params, variable and _named(variable), role)
             add_role(role)
+            add_time(now)
 
     def _described(
         self, node: Node, place: Place, parents: tuple[int | None, ...]
@@ -171,17 +178,16 @@ class _Reader:
             rank = (1, self._counted[loop, time, op, name])
         family = "leaf" if node.primitive is None else node.primitive.kind
         label = node.label if name else None
-        role = Role(op, family, kind, label, name, loop, place.path, rank, None)
-        alone = loop is None or kind == "initial"
-        return self._number(role, len(self.role) if alone else None), time
-
-    def _number(self, role: Role, alone: int | None = None) -> int:
-        """The number of a role; what is alone has one of its own."""
-        number = self._known.setdefault((role, alone), len(self.roles))
-        if number == len(self.roles):
+        is_number = family == "elementwise" and type(node.params) in _PLAIN
+        number = node.params if is_number else None
+        role = Role(op, family, kind, label, name, loop, place.path, rank, None, number)
+        k = self._known.setdefault(
+            (role, len(self.role) if _is_alone(role) else None), len(self.roles)
+        )
+        if k == len(self.roles):
             self.roles.append(role)
             self.first.append(len(self.role))
-        return number
+        return k, time
 
     def _step_of(self, parents: Sequence[int | None]) -> tuple[int | None, Time | None]:
         """The step of a value that is computed outside the steps, but from one step alone."""
@@ -213,8 +219,25 @@ def _sources(node: Node) -> Sequence[Node | None]:
     return node.parents
 
 
+def _named(variable: Variable) -> tuple[int | None, str, str]:
+    """What a variable is, without the time."""
+    return variable.loop, variable.kind, variable.name
+
+
+def _is_alone(role: Role) -> bool:
+    """Whether nothing in other steps can be the same."""
+    return role.loop is None or role.kind == "initial"
+
+
 def _op(node: Node) -> str:
-    return f"pick {node.params}" if node.primitive is PICK else node.name
+    """The operation; of a part that was cut out, also which one: by the letter of a gate."""
+    whole = node.parents[0] if node.primitive is PICK else None
+    if whole is None:
+        return node.name
+    gates = getattr(whole.scope.owner, "gates", None) if whole.scope else None
+    if isinstance(gates, str) and whole.name == "split" and len(gates) == whole.params["outputs"]:
+        return f"pick {gates[node.params]}"
+    return f"pick {node.params}"
 
 
 def _symbol(leaf: Any) -> str | None:

@@ -56,6 +56,7 @@ class CircuitVertex(NamedTuple):
     shape: tuple[int, ...]
     inputs: tuple[Input | None, ...]
     symbol: str | None
+    number: float | None
     initial: tuple[tuple[int, int], ...]
     members: tuple[int, ...]
 
@@ -114,9 +115,15 @@ class _Folding:
             v.shape,
             inputs,
             v.symbol,
+            v.number if self._is_same(v.number, members) else None,
             initial,
             tuple(members),
         )
+
+    def _is_same(self, number: float | None, members: Sequence[int]) -> bool:
+        """Whether all members have a number in common."""
+        run = self.run
+        return number is None or all(run.roles[run.role[k]].number == number for k in members)
 
     def _inputs(
         self, members: Sequence[int]

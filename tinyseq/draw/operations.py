@@ -11,7 +11,8 @@ hands a value on (reshaping, stacking, picking) vanishes, and so do biases.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from tinyseq.draw.columns import columns, sortable
@@ -20,7 +21,7 @@ from tinyseq.draw.fold import Circuit, CircuitVertex, minus
 from tinyseq.draw.graph import Edge, Graph, Time, Vertex
 from tinyseq.draw.paths import Argument, Delay, RunPaths, circuit_paths, plus
 from tinyseq.draw.run import RunGraph, RunVertex
-from tinyseq.draw.text import time_text
+from tinyseq.draw.text import MINUS, time_text
 
 AnyVertex = RunVertex | CircuitVertex
 
@@ -39,11 +40,20 @@ _FUNCTIONS = {
 
 
 class Term(NamedTuple):
-    """A part of a map: what is multiplied, with which parameters; which piece of the product."""
+    """A part of a map: what is multiplied, with which parameters, where; which piece of it."""
 
     source: Argument
     letters: tuple[str, ...]
-    piece: int | None = None
+    product: int
+    piece: str = ""
+
+
+class Read(NamedTuple):
+    """What an operation reads, the letters it is multiplied with, and when."""
+
+    end: End
+    letters: tuple[str, ...] = ()
+    place: str | None = None
 
 
 class End(NamedTuple):
@@ -61,6 +71,7 @@ def operations(
     initial: Collection[int] = (),
     values: bool = False,
     across: bool = True,
+    places: Mapping[int, str] | None = None,
 ) -> Graph:
     """The graph of the operations and variables of a run or of a circuit.
 
@@ -73,8 +84,9 @@ def operations(
         initial: the ids of the initial states of a run to show.
         values: give the variables of a run their values, the raw arrays.
         across: whether products of different modules that are added make one map.
+        places: of the vertices of a circuit, when they are worked out (``schedule.places_of``).
     """
-    return _Operations(graph, times, initial, values, across).graph()
+    return _Operations(graph, times, initial, values, across, places or {}).graph()
 
 
 class _Operations:
@@ -85,8 +97,10 @@ class _Operations:
         initial: Collection[int],
         values: bool,
         across: bool,
+        places: Mapping[int, str],
     ) -> None:
         self.across = across
+        self.places = places
         self.source = graph
         self.vertices: Sequence[AnyVertex] = graph.vertices
         self.shown = None if times is None else set(times)
@@ -123,13 +137,15 @@ class _Operations:
         given = [a for a in self.arguments(v.id) if a.source not in self.learned]
         met = [(a, self._letters(v, a.number)) for a in given]
         if any(letters for _, letters in met):
-            return tuple(Term(a, letters) for a, letters in met)
+            return tuple(Term(a, letters, v.id) for a, letters in met)
         if not given or any(a.delay != 0 or a.source in self.variables for a in given):
             return ()
         if _op(v) in _PIECES and len(given) == 1:
             base = given[0].source
             self.pieces[base] += 1
-            number = self.pieces[base] if self.read[base] > 1 else None
+            gate = v.op.partition(" ")[2]
+            number = gate if gate.isalpha() else str(self.pieces[base])
+            number = number if self.read[base] > 1 else ""
             return tuple(t._replace(piece=t.piece or number) for t in self._base(base))
         if not self.across and any(self.vertices[a.source].place != v.place for a in given):
             return ()
@@ -177,11 +193,15 @@ class _Operations:
                 seen.update(before)
         return list(found)
 
-    def _inputs(self, k: int) -> list[tuple[End, tuple[str, ...]]]:
-        """What an operation reads, each with the letters that it is multiplied with."""
+    def _inputs(self, k: int) -> list[Read]:
+        """What an operation reads."""
         if self.terms[k]:
-            return [(end, t.letters) for t in self.terms[k] for end in self._ends(t.source)]
-        return [(end, ()) for a in self.arguments(k) for end in self._ends(a)]
+            return [
+                Read(end, t.letters, self.places.get(t.product))
+                for t in self.terms[k]
+                for end in self._ends(t.source)
+            ]
+        return [Read(end) for a in self.arguments(k) for end in self._ends(a)]
 
     def graph(self) -> Graph:
         """Everything that the variables depend on, from the last to the first."""
@@ -204,12 +224,12 @@ class _Operations:
             if near is not None and time is not None and time not in near:
                 continue
             if is_variable and self._is_operation(v):
-                inputs: list[tuple[End, tuple[str, ...]]] = [(End(k, 0, False), ())]
+                inputs = [Read(End(k, 0, False))]
             elif is_variable:
-                inputs = [(end, ()) for a in self.arguments(v.id) for end in self._ends(a)]
+                inputs = [Read(end) for a in self.arguments(v.id) for end in self._ends(a)]
             else:
                 inputs = self._inputs(k)
-            for end, letters in inputs:
+            for end, letters, place in inputs:
                 s = self.vertices[end.id]
                 delay = end.delay if isinstance(self.source, Circuit) else _passed(v, s)
                 edge = Edge(
@@ -218,6 +238,7 @@ class _Operations:
                     delay,
                     letters,
                     end.detached,
+                    place,
                 )
                 edges.add(s, v, edge)
                 if (end.id, end.is_variable) not in drawn:
@@ -236,13 +257,14 @@ class _Operations:
                     values = self.source.values if isinstance(self.source, RunGraph) else {}
                     norms = self.source.gradients if isinstance(self.source, RunGraph) else {}
                     value = values.get(k) if self.values else None
-                    records[id] = record(v, id, edges.states, value, norms.get(k))
+                    found = record(v, id, edges.states, value, norms.get(k))
                 else:
                     kind, label = self._look(v)
-                    records[id] = Vertex(id, label, kind, time, ".".join(v.place), v.shape, v.loop)
-        found = edges.all()[::-1]
-        whole = [e for e in found if e.source in records and e.target in records]
-        cut = [e for e in found if (e.source in records) != (e.target in records)]
+                    found = Vertex(id, label, kind, time, ".".join(v.place), v.shape, v.loop)
+                records[id] = replace(found, place=self.places[k]) if k in self.places else found
+        lines = edges.all()[::-1]
+        whole = [e for e in lines if e.source in records and e.target in records]
+        cut = [e for e in lines if (e.source in records) != (e.target in records)]
         steps = {
             time for k, _ in drawn if (time := getattr(self.vertices[k], "time", None)) is not None
         }
@@ -295,13 +317,14 @@ class _Operations:
         if op != "neg" and len(given) == 1:
             learned = [a.source for a in self.arguments(v.id) if a.source in self.learned]
             letters = [letter for source in learned for letter in self.paths.letters(source)]
-            other = letters[0] if letters else "k"  # a constant: its value is not kept
+            known = "k" if v.number is None else f"{v.number:.3g}".replace("-", MINUS)
+            other = letters[0] if letters else known
             sign = f"{sign} {other}" if 0 in given and op != "mul" else f"{other} {sign}"
         return "arithmetic", sign
 
     def _term(self, term: Term) -> str:
         letters = " ".join(term.letters)
-        if term.piece is not None:
+        if term.piece:
             letters = f"{letters}{'' if '_' in letters else '_'}{term.piece}"
         called = self._called(term.source.source)
         return f"{letters} {called[0] if len(called) == 1 else '[' + ','.join(called) + ']'}"

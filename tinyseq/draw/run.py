@@ -31,6 +31,7 @@ class Role(NamedTuple):
     place: tuple[str, ...]
     rank: tuple[int, ...]
     symbol: str | None
+    number: float | None = None
 
 
 class RunVertex(NamedTuple):
@@ -51,6 +52,7 @@ class RunVertex(NamedTuple):
         place: the modules in which it was computed, from the outside.
         rank: where in the step, in creation numbers: the same in all steps of a regular recurrence.
         symbol: the letter of a parameter.
+        number: of two operands the one that is a plain number: the 1 of 1 - z.
     """
 
     id: int
@@ -66,6 +68,7 @@ class RunVertex(NamedTuple):
     place: tuple[str, ...]
     rank: tuple[int, ...]
     symbol: str | None
+    number: float | None = None
 
 
 @dataclass(frozen=True)

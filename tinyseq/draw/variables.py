@@ -88,14 +88,13 @@ def _is_parameter(node: Node) -> bool:
 def _readers(nodes: Iterable[Node], where: Where, of: Collection[Node]) -> list[set[Step]]:
     """The steps in which each of some nodes is read."""
     found: dict[Node | None, set[Step]] = {node: set() for node in of}
-    read = set(of)
-    for node in nodes if read else ():
-        if not read.isdisjoint(node.parents):
-            place = where[node.scope]
-            if place.loop is not None:
-                for parent in node.parents:
-                    if parent in found:
-                        found[parent].add(place[:2])
+    is_no_reader = set(of).isdisjoint
+    for node in [node for node in nodes if not is_no_reader(node.parents)] if found else ():
+        place = where[node.scope]
+        if place.loop is not None:
+            for parent in node.parents:
+                if parent in found:
+                    found[parent].add(place[:2])
     return list(found.values())
 
 

@@ -27,7 +27,11 @@ from tinyseq.nn.module import Module
 
 
 class Cell(Module):
-    """The base of all cells: adds a state of zeros to Module."""
+    """The base of all cells: adds a state of zeros to Module.
+
+    A cell whose gates are cut out of one product may name them, ``gates = "ifgo"``, in the order in
+    which they are cut; pictures write these letters.
+    """
 
     def __call__(self, x: Any, state: Any) -> tuple[Any, Any]:
         """One step: from the input and the state to the output and the next state."""

@@ -41,6 +41,7 @@ class GRUCell(Cell):
     bias_ih and bias_hh (3H,) are b.
     """
 
+    gates = "rzn"
     weight_ih: Parameter | None
     weight_hh: Parameter
     bias_ih: Parameter | None

@@ -32,6 +32,7 @@ class MGUCell(Cell):
     bias_hh (2H,) are b.
     """
 
+    gates = "fn"
     weight_ih: Parameter | None
     weight_hh: Parameter
     bias_ih: Parameter | None

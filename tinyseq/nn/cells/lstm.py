@@ -47,6 +47,7 @@ class LSTMCell(Cell):
     bias_ih and bias_hh (4H,) are b.
     """
 
+    gates = "ifgo"
     weight_ih: Parameter | None
     weight_hh: Parameter
     bias_ih: Parameter | None

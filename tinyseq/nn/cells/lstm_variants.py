@@ -39,6 +39,7 @@ class OriginalLSTMCell(Cell):
     and bias_hh (3H,) are b.
     """
 
+    gates = "igo"
     weight_ih: Parameter | None
     weight_hh: Parameter
     bias_ih: Parameter | None
@@ -103,6 +104,7 @@ class PeepholeLSTMCell(Cell):
     p, or P.
     """
 
+    gates = "ifgo"
     weight_ih: Parameter | None
     weight_hh: Parameter
     bias_ih: Parameter | None
@@ -177,6 +179,7 @@ class CoupledLSTMCell(Cell):
     bias_ih and bias_hh (3H,) are b.
     """
 
+    gates: str
     weight_ih: Parameter | None
     weight_hh: Parameter
     bias_ih: Parameter | None
@@ -195,6 +198,7 @@ class CoupledLSTMCell(Cell):
         if learned not in ("forget", "input"):
             raise ConfigError(f"CoupledLSTMCell: learned is 'forget' or 'input', not {learned!r}")
         self.learned = learned
+        self.gates = learned[0] + "go"
         add_gate_parameters(self, input_size, 3, bias, seed)
         if forget_bias is not None:
             set_gate_bias(self, 0, forget_bias if learned == "forget" else -forget_bias)
