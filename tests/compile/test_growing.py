@@ -1,4 +1,4 @@
-"""States that the first step gives another dtype or shape: it is taken first, the rest is a loop."""
+"""States to which the first step gives another dtype or shape: it is taken first, then the loop."""
 
 from typing import Any
 

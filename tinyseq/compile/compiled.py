@@ -22,6 +22,7 @@ from tinyseq.compile.explain import explain
 from tinyseq.compile.kept import Kept
 from tinyseq.compile.loop import Loop
 from tinyseq.compile.options import Options
+from tinyseq.compile.schedule import Placed
 from tinyseq.compile.steps import Fed, Ragged
 from tinyseq.errors import CompileError
 from tinyseq.nn.cell import Cell
@@ -45,7 +46,9 @@ def compile(
 
     Args:
         module: an ``nn.Cell``, a layer (``RNN``, ``LSTM``, ``GRU``), or a ``SequenceModel``.
-        emitter: what writes the loop for arrays of the host: "numpy".
+        emitter: what writes the loop for arrays of the host: "numpy", or "numba", which compiles
+            it to machine code (``pip install "tinyseq[fast]"``): that takes seconds the first time,
+            and what comes out is kept on disk.
         checkpoint_every: less memory for more time: of every run only the state after every so many
             steps is kept for the backward pass, which runs the steps between a second time. "sqrt"
             takes the square root of T. ``unroll(..., checkpoint_every=)`` decides for one run.
@@ -55,7 +58,7 @@ def compile(
             OPENBLAS_NUM_THREADS says. 1: never more than one.
 
     Raises:
-        ConfigError: an emitter that does not exist; checkpoint_every or threads out of range.
+        ConfigError: an emitter that does not exist or is not installed; checkpoint_every or threads out of range.
         CompileError: something else; at the first call also for a step that cannot be compiled,
             with the reason.
     """
@@ -148,6 +151,14 @@ class Compiled(Cell):
             return f"step by step, as the cell is written: {self.literal}"
         last = self._last().assembled
         return f"{explain(last.schedule)}\n{last.threads}"
+
+    @property
+    def schedule(self) -> list[Placed]:
+        """The operations of the step that ran last, and when each is done; to be drawn:
+
+        ``draw.circuit(loss, detail="ops", schedule=fast.schedule)``, of a run of the original cell.
+        """
+        return self._last().placed
 
     @property
     def literal(self) -> str | None:

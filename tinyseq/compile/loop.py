@@ -13,6 +13,7 @@ from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import as_array, namespace
 from tinyseq.compile.assemble import Assembled
 from tinyseq.compile.program import Program
+from tinyseq.compile.schedule import placed
 from tinyseq.errors import GraphError, ShapeError
 from tinyseq.nn.parameter import Parameter
 
@@ -39,6 +40,7 @@ class Loop:
         grads = [*program.input_grads, *program.state_grads, *program.parameter_grads]
         self.differentiable = [g is not None for g in grads]
         self.assembled = assembled
+        self.placed = placed(program)
         with no_grad():
             given = structure.map(lambda a: None if a is None else Tensor(a), x)
             self.output = step(given, structure.map(Tensor, state))[0]

@@ -54,6 +54,23 @@ class Value:
         return f"<{self.op}{' ' + self.label if self.label else ''} {self.shape}>"
 
 
+@dataclass(frozen=True)
+class Site:
+    """Where in the step, as it is written, a value is computed.
+
+    Attributes:
+        op: the name of the operation.
+        scope: the modules in which it is, from the outside.
+        label: its name in the pictures, if it has one.
+        value: the value.
+    """
+
+    op: str
+    scope: tuple[str, ...]
+    label: str | None
+    value: Value
+
+
 @dataclass
 class Program:
     """One step and its derivative.
@@ -65,6 +82,7 @@ class Program:
         input_grads, state_grads, parameter_grads: what the seeds lead to; None where nothing does.
         shared: the paths of what else is the same in every step; it stands behind the parameters.
         fixed: which of the step's states are handed on as they are; they stand behind those.
+        sites: the operations of the step, in the order in which it does them.
     """
 
     inputs: list[Value]
@@ -79,6 +97,7 @@ class Program:
     parameter_grads: list[Value | None]
     shared: list[str] = field(default_factory=list)
     fixed: list[int] = field(default_factory=list)
+    sites: list[Site] = field(default_factory=list)
 
     def replaced(self, new: dict[int, Value]) -> Program:
         """The Program with values exchanged for others, by their ids."""

@@ -18,13 +18,27 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from tinyseq.compile.program import Program, Value, in_order
 from tinyseq.ops import identity
 
 _identity = identity.primitive  # type: ignore[attr-defined]
 PLACES = ("once", "before", "loop", "after")
+
+
+class Placed(NamedTuple):
+    """An operation of a step, as it is written, and the place where it is worked out.
+
+    Attributes:
+        op, scope, label: as those of a Site.
+        place: one of PLACES.
+    """
+
+    op: str
+    scope: tuple[str, ...]
+    label: str | None
+    place: str
 
 
 @dataclass
@@ -49,6 +63,22 @@ class Schedule:
                 if any(v is value for v in values):
                     return name + where
         return value.kind
+
+
+def placed(program: Program) -> list[Placed]:
+    """The operations of the forward step in the order in which it does them, with their places.
+
+    Args:
+        program: as it was traced.
+    """
+    forward = in_order(program.forward_results())
+    places = _places(forward, program.new_states, {"input"}, {"state"})
+    place = {id(v): name for name, values in places.items() for v in values}
+    return [
+        Placed(site.op, site.scope, site.label, place[id(site.value)])
+        for site in program.sites
+        if id(site.value) in place
+    ]
 
 
 def schedule(program: Program) -> Schedule:

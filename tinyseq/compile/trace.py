@@ -16,9 +16,9 @@ from tinyseq import structure
 from tinyseq.autograd.node import Leaf, Node, next_order, scope
 from tinyseq.autograd.primitive import PICK, TRACED, Primitive, recording
 from tinyseq.autograd.tensor import Tensor, label
-from tinyseq.autograd.walk import reachable, walk_back
+from tinyseq.autograd.walk import by_order, reachable, walk_back
 from tinyseq.backend import is_cupy, to_numpy
-from tinyseq.compile.program import Program, Value, in_order
+from tinyseq.compile.program import Program, Site, Value, in_order
 from tinyseq.compile.shared import Shared
 from tinyseq.compile.steady import (
     line_of,
@@ -172,8 +172,14 @@ class _Trace:
                 self.known[node].kind, self.known[node].label = "parameter", node.label
         carried = [k for k in range(len(states)) if k not in fixed]
         states, kept = [states[k] for k in carried], [states[k] for k in fixed]
+        end = next_order()
         program = self._differentiated(xs, states, outputs, [new[k] for k in carried], kept)
         program.fixed = fixed
+        program.sites = [
+            _site(node, self.known[node])
+            for node in sorted(self.known, key=by_order)
+            if node.primitive is not None and self.start < node.order < end
+        ]
         return program
 
     def _differentiated(
@@ -277,6 +283,12 @@ def _on_host(value: Any) -> Any:
     if type(value) in (tuple, list):
         return type(value)(_on_host(entry) for entry in value)
     return to_numpy(value) if is_cupy(value) else value
+
+
+def _site(node: Node, value: Value) -> Site:
+    chain = node.scope.chain() if node.scope else []
+    modules = tuple(scope.label for scope in chain if scope.index is None)
+    return Site(node.name, modules, node.label, value)
 
 
 def _check_states(before: list[Tensor], after: list[Tensor]) -> None:

@@ -34,6 +34,7 @@ class Vertex:
         loop: the number of the recurrence that it belongs to, or None.
         value: the raw array, where values were asked for.
         grad: the norm of the loss's gradient, where gradients were asked for.
+        place: when a compiled loop works it out, where a schedule was given.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Vertex:
     loop: int | None = None
     value: Any = None
     grad: float | None = None
+    place: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Edge:
             of the source is read.
         parameters: the symbols of what the source is multiplied with on the way.
         detached: whether the value goes this way but no gradient comes back (truncation).
+        place: when a compiled loop multiplies with the parameters, where a schedule was given.
     """
 
     source: str
@@ -64,6 +67,7 @@ class Edge:
     delay: Time | None = 0
     parameters: tuple[str, ...] = ()
     detached: bool = False
+    place: str | None = None
 
     def __str__(self) -> str:
         arrow = f" -{','.join(self.parameters)}-> " if self.parameters else " -> "

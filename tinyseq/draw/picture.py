@@ -34,6 +34,7 @@ from tinyseq.draw.overlay import (
 from tinyseq.draw.relative import with_relative_times
 from tinyseq.draw.run import RunGraph
 from tinyseq.draw.scene import Scene
+from tinyseq.draw.schedule import places_of, with_schedule
 from tinyseq.draw.strip import with_strip
 from tinyseq.draw.window import times_shown
 from tinyseq.errors import DrawError
@@ -122,6 +123,7 @@ def circuit(
     numbers: Mapping[str, float] | None = None,
     legend: str = "number",
     depth: int | None = None,
+    schedule: Iterable[Any] | None = None,
 ) -> Picture:
     """Draw the recurrent graph of a run: every variable once, with delays as black squares.
 
@@ -135,16 +137,26 @@ def circuit(
             opens all that have modules inside.
         numbers: numbers to show as colours, by the id of a vertex: ``{"h": 0.7}``.
         legend: what the numbers are.
+        schedule: of a compiled loop (``fast.schedule``, see ``tinyseq.draw.schedule``): colours say
+            what it does once, before, in and after its steps. With detail="ops".
 
     Raises:
         FoldError: the steps of the run differ; the message shows the first difference.
         GraphError: nothing was recorded.
-        DrawError: nothing carries a label; a number for a vertex that is not there.
+        DrawError: nothing carries a label; a number for a vertex that is not there; a schedule of
+            another step, or at another level of detail, or beside numbers.
     """
     level = level_of(detail, depth)
+    if schedule is not None and (detail != "ops" or numbers):
+        raise DrawError("a schedule colours operations: with detail='ops', and without numbers")
     run = extract(outputs)
-    graph = level.graph(fold(run))
-    scene = level.circuit(graph)
+    folded = fold(run)
+    if schedule is None:
+        graph = level.graph(folded)
+        scene = level.circuit(graph)
+    else:
+        graph = level.graph(folded, places=places_of(folded, schedule))
+        scene = with_schedule(level.circuit(graph))
     scene = with_numbers(scene, given_numbers(graph, numbers), legend) if numbers else scene
     story = Story(run, times_shown(run, None), _shown_initial(run, None), False, detail=detail)
     return Picture(graph, scene, story)
