@@ -99,7 +99,7 @@ def test_the_source_is_that_of_a_segment():
     c = case(LSTM, 50, 2)
     fast = ts.compile(c.cell, checkpoint_every=8)
     ts.unroll(fast, c.inputs, c.state)
-    assert "n = 8" in fast.source and "n = 50" not in fast.source
+    assert "T = 8" in fast.source and "T = 50" not in fast.source
 
 
 @pytest.mark.parametrize("every", [0, -2, 1.5, "all", True])

@@ -11,12 +11,15 @@ parameters come from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from textwrap import fill
 from typing import Any
 
 import numpy as np
 
 from tinyseq.backend import flush_tiny
+from tinyseq.compile.columns import columns
 from tinyseq.compile.lines import ELEMENTWISE, VIEWS, Slot, bytes_of, dtype_of
 from tinyseq.compile.program import Value
 from tinyseq.compile.schedule import Schedule
@@ -45,7 +48,7 @@ class Emitted:
 
 def emit(schedule: Schedule, steps: int) -> Emitted:
     """The source of a schedule for a number of steps."""
-    return _Writer(schedule, steps).write_all()
+    return _Writer(columns(schedule), steps).write_all()
 
 
 class _Writer(Sums):
@@ -57,11 +60,19 @@ class _Writer(Sums):
         """The source of build(), with forward() and backward() inside."""
         forward = self.write_forward()
         backward = self.write_backward()
+        code = [line.partition("  # ")[0] for line in backward]
+        words = set(re.findall(r"(?<!\.)\b\w+", "\n".join(code)))
+        kept = [name for name in self.kept if name in words or f"{name}_" in words]
+        forward[-1] += f", {_tuple(kept)}"
+        backward[1:1] = [f"    {_tuple(kept)} = kept"] if kept else []
         ufuncs = sorted({line.split("(")[0].strip() for line in [*forward, *backward]} & set(NAMES))
         names = {*ufuncs, "add", "tanh", "multiply", "dot", "empty", "array", "concatenate"}
         head = [f"{name} = np.{name}" for name in [*sorted(names), "broadcast_to", "matmul"]]
+        uses = any("products(" in line for line in [*forward, *backward])
         lines = [
+            *["from tinyseq.compile.products import products", "", ""] * uses,
             "def build(np, constants, calls, flush_tiny):",
+            f"    T = {self.steps}",
             *_in(head),
             "",
             *_in(self.build),
@@ -75,78 +86,92 @@ class _Writer(Sums):
     def write_forward(self) -> list[str]:
         """The lines of forward(inputs, states, parameters) -> (outputs, new states, kept)."""
         program, places = self.program, self.schedule.forward
+        self.backward = False
         self.prelude, self.body, self.call_lists = [], [], set()
-        given: list[str] = []
-        for value in program.inputs:
-            slot = self.source(value, "x", "T")
-            given.append(slot.array)
-        for value in program.states:
-            slot = self.source(value, f"s{value.index}", "T")
-            given.append(self.name(slot.array + "_start"))
-        for value in program.parameters:
-            given.append(self.source(value, "p", "").array)
-        for state, value in zip(program.states, program.new_states, strict=True):
-            array = self.slots[id(state)].array
-            if value.kind == "result" and id(value) not in self.slots:
-                if self.place[id(value)] == "loop" and value.op not in VIEWS:
-                    self.slots[id(value)] = Slot(array, "T", 1, "call", whole=True)
-                    state.label = state.label or value.label
-        self.assign_slots(places, backward=False)
+        self.chunk = self.steps_at_once(places["before"])
+        given = [self.source(value, "x", "T").array for value in program.inputs]
+        inputs = list(given)
+        given += self.place_states()
+        given += [self.source(value, "p", "").array for value in program.parameters]
+        self.assign_slots(places)
         self.section("once", places["once"])
-        self.comment("for all steps at once", places["before"])
+        start = len(self.body)
+        self.comment("for all steps of the chunk at once", places["before"])
         for value in places["before"]:
             self.slab(value)
         self.comment("step by step", places["loop"])
         self.forward_loop(places["loop"])
-        self.comment("for all steps at once", places["after"])
+        self.comment("for all steps of the chunk at once", places["after"])
         for value in places["after"]:
             self.slab(value)
-        outputs = []
-        for k, value in enumerate(program.outputs):
-            if self.fresh(value):
-                outputs.append(self.ref(value, "slab"))
-            else:
-                name = self.name(f"y{k}")
-                shape = ", ".join(["n", *map(str, value.shape)])
-                self.body.append(f"{name} = empty(({shape},), {dtype_of(value)!r})")
-                self.body.append(f"{name}[...] = {self.ref(value, 'slab')}")
-                outputs.append(name)
-        states = [self.slots[id(v)].array for v in program.states]
-        inputs = [self.slots[id(v)].array for v in program.inputs]
-        self.kept = [*inputs, *states, *self.once_names, *sorted(self.lists_of_views)]
-        finals = [f"{array}[n, ...]" for array in states]
-        head = [f"n = {self.steps}"]
-        starts = given[len(inputs) : len(inputs) + len(states)]
-        for state, array, start in zip(program.states, states, starts, strict=True):
-            shape = ", ".join([str(self.steps + 1), *map(str, state.shape)])
-            head.append(f"{array} = empty(({shape},), {dtype_of(state)!r})")
-            head.append(f"{array}[0] = {start}")
-        head += [self.list_of(a) for a in sorted(self.call_lists - self.lists_of_views)]
-        result = f"return ({_tuple(outputs)}), ({_tuple(finals)}), ({_tuple(self.kept)})"
+        outputs = [self.output(value, f"y{k}") for k, value in enumerate(program.outputs)]
+        inside, once = self.body[start:], self.body[:start]
+        starts = [self.start_of(state, name) for state, name in zip(
+            program.states, given[len(inputs) :], strict=False
+        )]  # fmt: skip
+        made = [*self.given_away.values(), *starts]
+        lists = [self.list_of(a) for a in sorted(self.call_lists - self.lists_of_views)]
+        self.kept = [*inputs, *self.given_away, *self.once_names, *sorted(self.lists_of_views)]
+        finals = [f"{self.slots[id(v)].array}[T, ...]{turned(v)}.copy()" for v in program.states]
+        loop = [
+            f"for lo in range(0, T, {self.chunk}):",
+            *_in([f"hi = min(lo + {self.chunk}, T)", "n = hi - lo", *inside]),
+        ]
+        result = f"return {_tuple(outputs)}, {_tuple(finals)}"
         return [
             f"def forward({', '.join(given)}):",
-            *_in([*head, *self.with_lists(self.prelude), *self.body, result]),
+            *_in([*made, *lists, *self.with_lists(self.prelude), *once, *loop, result]),
         ]
+
+    def place_states(self) -> list[str]:
+        """Slots for the states and, where a step makes one, for the next; names for the first."""
+        program, starts = self.program, []
+        for state, value in zip(program.states, program.new_states, strict=True):
+            is_output = any(value is output for output in program.outputs)
+            owner = "call" if is_output else "state"
+            name = self.name(value.label or state.label or f"s{state.index}")
+            self.slots[id(state)] = Slot(name, "T", 0, owner)
+            starts.append(self.name(f"{name}_start"))
+            if value.kind == "result" and id(value) not in self.slots:
+                if self.schedule.place(value) == "loop" and value.op not in VIEWS:
+                    self.slots[id(value)] = Slot(name, "T", 1, owner)
+                    state.label = state.label or value.label
+            shape = ", ".join(["T + 1", *map(str, state.shape)])
+            line = f"{name} = empty(({shape},), {dtype_of(state)!r})"
+            if owner == "call":
+                self.given_away[name] = line
+            else:
+                self.build.append(line)
+        return starts
+
+    def start_of(self, state: Value, name: str) -> str:
+        """The line that takes in an initial state."""
+        return f"{self.slots[id(state)].array}[0] = {name}{turned(state)}"
+
+    def output(self, value: Value, wish: str) -> str:
+        """The array of an output: the one the loop writes, or a copy of what it is."""
+        slot = self.slots.get(id(value))
+        if slot is not None and slot.owner == "call" and slot.whole and value.kind == "result":
+            return f"{slot.array}[1:]" if slot.shift else slot.array
+        name = self.name(wish)
+        self.given_away[name] = self.array_line(name, value, "T")
+        self.body.append(f"{name}[lo:hi] = {self.ref(value, 'slab')}")
+        return name
 
     def forward_loop(self, values: list[Value]) -> None:
         """The steps, one after the other."""
         program = self.program
-        self.body.append("for t in range(n):")
+        self.body.append("for t in range(lo, hi):")
         self.indent = "    "
         for value in values:
             self.step(value)
         for state, value in zip(program.states, program.new_states, strict=True):
-            target = Slot(self.slots[id(state)].array, "T", 1, "call")
+            target = replace(self.slots[id(state)], shift=1)
             if self.slots.get(id(value)) != target:
                 self.write(f"{self.sliced(target, state)}[...] = {self.ref(value, 'step')}")
-        if self.body[-1] == "for t in range(n):":
+        if self.body[-1].startswith("for t in"):
             self.write("pass")
         self.indent = ""
-
-    def fresh(self, value: Value) -> bool:
-        """Whether a value's array belongs to the call, and so can be given away."""
-        slot = self.slots.get(id(value))
-        return slot is not None and slot.owner == "call" and slot.whole and value.kind == "result"
 
     # -- backward ------------------------------------------------------------------------------
 
@@ -154,8 +179,7 @@ class _Writer(Sums):
         """The lines of backward(seeds, kept, parameters) -> gradients."""
         program, places = self.program, self.schedule.backward
         self.backward = True
-        own = [v for p in ("before", "loop") for v in places[p]]
-        self.chunk = max(1, min(self.steps, max(8, CHUNK_BYTES // max(self.room(own), 1))))
+        self.chunk = self.steps_at_once(places["before"] + places["loop"])
         self.prelude, self.body, self.call_lists = [], [], set()
         given = [self.source(v, f"gy{v.index}", "T").array for v in program.seeds_y]
         carried = []
@@ -170,7 +194,7 @@ class _Writer(Sums):
         for k in range(len(program.input_grads)):
             self.input_arrays[k] = self.name(f"gx{k}")
         self.carry_in_place(places["loop"], carried)
-        self.assign_slots({**places, "after": needed}, backward=True)
+        self.assign_slots({**places, "after": needed})
         self.section("once", places["once"])
         start = len(self.body)
         self.comment("for all steps of the chunk at once", places["before"])
@@ -195,32 +219,43 @@ class _Writer(Sums):
             zeros.append(f"{name} = np.zeros({grad.shape}, {dtype_of(grad)!r})")
             self.body.append(f"{name} += {self.summed(grad)}")
         inside, once = self.body[start:], self.body[:start]
-        head = [f"n = {self.steps}"]
-        for k, grad in enumerate(program.input_grads):
-            x = program.inputs[k]
-            shape = ", ".join([str(self.steps), *map(str, x.shape)])
-            if grad is not None:
-                head.append(f"{self.input_arrays[k]} = empty(({shape},), {dtype_of(x)!r})")
+        head = [
+            self.array_line(self.input_arrays[k], program.inputs[k], "T")
+            for k, grad in enumerate(program.input_grads)
+            if grad is not None
+        ]
         ends = [self.name(f"{name}_end") for name in carried]
-        head += [f"{name} = {end}.copy()" for name, end in zip(carried, ends, strict=True)]
+        head += [
+            f"{name} = {end}{turned(seed)}.copy()"
+            for name, end, seed in zip(carried, ends, program.seeds_state, strict=True)
+        ]
         head += zeros
         head += [self.list_of(a) for a in sorted(self.call_lists - self.lists_of_views)]
         parameters = [self.slots[id(v)].array for v in program.parameters]
         arguments = [*given, *ends, "kept", *parameters]
-        unpack = [f"({_tuple(self.kept)}) = kept"] if self.kept else []
         loop = [
-            f"for hi in range(n, 0, -{self.chunk}):",
+            f"for hi in range(T, 0, -{self.chunk}):",
             *_in([f"lo = max(hi - {self.chunk}, 0)", "n = hi - lo", *inside]),
         ]
         gx = [
             self.input_arrays[k] if v is not None else "None"
             for k, v in enumerate(program.input_grads)
         ]
-        result = f"return ({_tuple(gx)}), ({_tuple(carried)}), ({_tuple(grads)})"
+        starts = [
+            name + (f"{turned(seed)}.copy()" if turned(seed) else "")
+            for name, seed in zip(carried, program.seeds_state, strict=True)
+        ]
+        result = f"return {_tuple(gx)}, {_tuple(starts)}, {_tuple(grads)}"
         return [
             f"def backward({', '.join(arguments)}):",
-            *_in([*unpack, *head, *self.with_lists(self.prelude), *once, *loop, result]),
+            *_in([*head, *self.with_lists(self.prelude), *once, *loop, result]),
         ]
+
+    def steps_at_once(self, values: list[Value]) -> int:
+        """How many steps of some values fit into a chunk."""
+        most = max(8, CHUNK_BYTES // max(self.room(values), 1))
+        chunks = -(-self.steps // most)
+        return max(1, -(-self.steps // chunks))
 
     def room(self, values: list[Value]) -> int:
         """The bytes that the backward pass's own values take, a step."""
@@ -246,7 +281,7 @@ class _Writer(Sums):
                 continue
             if value.op not in ELEMENTWISE and value.op not in ("matmul", "linear"):
                 continue
-            if self.is_long(value, "loop", True) or value.shape != seed.shape:
+            if self.span_of(value) or value.shape != seed.shape:
                 continue
             if any(seed is handed_on for handed_on in self.program.state_grads):
                 continue  # as it is, to another state, after this value would have been written
@@ -281,7 +316,7 @@ class _Writer(Sums):
         """Values that are the same in every step: plain assignments."""
         self.comment(title, values)
         for value in values:
-            name = self.name(value.label or value.op)
+            name = self.name(self.wish(value))
             self.slots[id(value)] = Slot(name, "", 0, "call", whole=False)
             refs = [self.ref(v, "step") for v in value.inputs]
             assert value.primitive is not None
@@ -303,7 +338,7 @@ class _Writer(Sums):
         slot = self.slots[id(value)]
         if value.op in VIEWS and not slot.whole:
             return
-        self.emit(value, "slab", slot.slab(self.backward))
+        self.emit(value, "slab", slot.slab())
 
     def step(self, value: Value) -> None:
         """A value of one step, unless it is a view of one."""
@@ -326,6 +361,11 @@ class _Writer(Sums):
         return lines
 
 
+def turned(state: Value) -> str:
+    """What turns a state as it is passed into the state as the loop has it, and back."""
+    return ".T" if state.params.get("turned") else ""
+
+
 NAMES = {
     "add", "subtract", "multiply", "divide", "negative", "exp", "expm1", "log", "log1p", "sqrt",
     "sin", "cos", "tanh", "abs", "power", "maximum", "minimum", "greater", "greater_equal", "less",
@@ -338,4 +378,8 @@ def _in(lines: list[str]) -> list[str]:
 
 
 def _tuple(names: list[str]) -> str:
-    return ", ".join(names) + ("," if len(names) == 1 else "")
+    """A tuple as it is written; in several lines if it is long."""
+    shown = ", ".join(names)
+    if len(shown) > 80:
+        shown = "\n" + "\n".join(fill(shown, 92, break_long_words=False).splitlines()) + "\n"
+    return f"({shown}{',' * (len(names) == 1)})"

@@ -1,7 +1,7 @@
 """Lines: where every value of a step lives, and the line of NumPy that computes it.
 
-A Slot is a place in memory. Spans: "T" is an array of all steps, "K" one of a chunk of the backward
-pass, "" a single one that every step uses again. ``array_`` is the list of an array's slices, made
+A Slot is a place in memory. Spans: "T" is an array of all steps, "K" one of a chunk of steps, "" a
+single one that every step uses again. ``array_`` is the list of an array's slices, made
 once, so that a step need not slice.
 """
 
@@ -36,7 +36,8 @@ class Slot:
         array: its name.
         span: "T", "K" or "".
         shift: 1 for a state after the step, in an array that begins with the initial state.
-        owner: "build" if it is allocated once, "call" if every call brings its own.
+        owner: "build" if it is allocated once, "call" if every call brings its own; "state" if it
+            is allocated once, and must not be written by other values.
         whole: whether the array is an array of its own, not a view of another.
     """
 
@@ -53,15 +54,10 @@ class Slot:
             self.span
         ]
 
-    def slab(self, backward: bool) -> str:
-        """The values of all steps; in the backward pass, of the chunk of steps from lo to hi."""
-        if self.span == "K":
-            return f"{self.array}[:n]"
-        if self.span == "":
-            return self.array
-        if backward:
-            return f"{self.array}[lo + 1 : hi + 1]" if self.shift else f"{self.array}[lo:hi]"
-        return f"{self.array}[1:]" if self.shift else f"{self.array}[:n]"
+    def slab(self) -> str:
+        """The values of all steps of the chunk, which are those from lo to hi."""
+        steps = {"T": "[lo + 1 : hi + 1]" if self.shift else "[lo:hi]", "K": "[:n]", "": ""}
+        return self.array + steps[self.span]
 
 
 class Lines:
@@ -98,10 +94,8 @@ class Lines:
 
     def view_slot(self, base: Slot, name: str, expression: str) -> Slot:
         """A slot for a view of another slot, defined where that one is."""
-        if base.owner == "build":
-            self.build.append(f"{name} = {expression}")
-        else:
-            self.prelude.append(f"{name} = {expression}")
+        where = self.prelude if base.owner == "call" else self.build
+        where.append(f"{name} = {expression}")
         return Slot(name, base.span, base.shift, base.owner, whole=False)
 
     def sliced(self, slot: Slot, value: Value) -> str:
@@ -129,7 +123,7 @@ class Lines:
         slot = self.slots[id(value)]
         if mode == "step" or not slot.span:
             return self.sliced(slot, value)
-        text = slot.slab(self.backward)
+        text = slot.slab()
         if ndim is not None and len(value.shape) < ndim:  # align from the right, after time
             ones = ("1",) * (ndim - len(value.shape))
             text += f".reshape({', '.join(('n', *ones, *map(str, value.shape)))})"
@@ -230,8 +224,7 @@ class Lines:
         k = len(self.calls) - 1
         if mode == "slab" and self.varies(value):
             target = self.sliced(self.slots[id(value)], value)
-            steps = "range(lo, hi)" if self.backward else "range(n)"
-            self.write(f"for t in {steps}:")
+            self.write("for t in range(lo, hi):")
             self.write(f"    {target}[...] = calls[{k}][0]({refs}, **calls[{k}][1])", value)
         else:
             self.write(f"{out}[...] = calls[{k}][0]({refs}, **calls[{k}][1])", value)
@@ -257,6 +250,8 @@ class Lines:
             self.product(a, self.ref(b, "step"), value, mode, out)
         elif flat and mode == "step":
             self.write(f"dot({self.ref(a, mode)}, {self.ref(b, mode)}, {out})", value)
+        elif flat and not self.varies(a):
+            self.write(f"products({self.ref(a, 'step')}, {self.ref(b, mode)}, {out})", value)
         elif flat:
             self.write(f"matmul({self.ref(a, mode)}, {self.ref(b, mode)}, {out})", value)
         else:
@@ -316,7 +311,7 @@ class Lines:
 RESERVED = {
     *UFUNCS.values(), "dot", "matmul", "empty", "constants", "broadcast_to", "n", "lo", "hi", "t",
     "T", "K", "list", "range", "forward", "backward", "build", "np", "kept", "calls", "concatenate",
-    "array", "flush_tiny", "len", "max", "min", "float",
+    "array", "products", "flush_tiny", "len", "max", "min", "float",
 }  # fmt: skip
 
 

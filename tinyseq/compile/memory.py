@@ -11,6 +11,8 @@ from tinyseq.compile.lines import ELEMENTWISE, VIEWS, Lines, Slot, dtype_of
 from tinyseq.compile.program import Value
 from tinyseq.compile.schedule import Schedule
 
+SPANS = ("", "K", "T")
+
 
 class Memory(Lines):
     """Lines, with the slots of a schedule's values."""
@@ -36,7 +38,10 @@ class Memory(Lines):
         self.fixed = {id(v) for p in (schedule.forward, schedule.backward) for v in p["once"]} | {
             id(v) for v in self.program.parameters
         }
+        self.side_by_side: dict[int, str] = {}  # names of values arranged for products
         self.once_names: list[str] = []
+        self.flat: set[str] = set()  # arrays of a chunk in which the steps lie side by side
+        self.given_away: dict[str, str] = {}  # the outputs' arrays, and the lines that make them
         self.chunk = 1
 
     def source(self, value: Value, name: str, span: str) -> Slot:
@@ -45,52 +50,69 @@ class Memory(Lines):
         self.slots[id(value)] = slot
         return slot
 
-    def assign_slots(self, places: dict[str, list[Value]], backward: bool) -> None:
+    def assign_slots(self, places: dict[str, list[Value]]) -> None:
         """A slot for every value: shared where a value's input has had its last use."""
-        span = "K" if backward else "T"
         order = [v for place in ("before", "loop", "after") for v in places[place]]
-        self.join_pieces(order, span)
+        self.join_pieces(order)
         for value in order:
             if id(value) in self.slots:
                 continue
-            where = self.place[id(value)]
-            long = span if self.is_long(value, where, backward) else ""
+            span = self.span_of(value)
             if value.op in VIEWS and self.as_view(value):
                 continue
-            shared = self.shared_slot(value, long, where)
-            if shared is not None:
-                self.slots[id(value)] = shared
-                continue
-            self.slots[id(value)] = self.allocate(value, long)
+            shared = self.shared_slot(value, span, self.place[id(value)])
+            self.slots[id(value)] = shared or self.allocate(value, span)
 
     def allocate(self, value: Value, span: str) -> Slot:
-        """A new array, allocated in build()."""
-        slot = Slot(self.name(value.label or value.op), span)
-        lead = {"T": [str(self.steps)], "K": [str(self.chunk)], "": []}[span]
-        shape = ", ".join([*lead, *map(str, value.shape)])
-        self.build.append(
-            f"{slot.array} = empty(({shape}{',' * bool(shape)}), {dtype_of(value)!r})"
-        )
-        return slot
+        """A new array: in build(), or in every call if it is given away."""
+        name = self.name(self.wish(value))
+        if span == "T" and any(value is v for v in self.program.outputs):
+            self.given_away[name] = self.array_line(name, value, "T")
+            return Slot(name, span, owner="call")
+        self.build.append(self.array_line(name, value, span))
+        return Slot(name, span)
 
-    def is_long(self, value: Value, where: str, backward: bool) -> bool:
-        """Whether a value is kept for every step: made or read outside the loop."""
-        if where != "loop" or (not backward and id(value) in self.saved):
-            return True
-        if not backward and any(value is v for v in self.program.outputs):
-            return True
-        if backward and any(value is v for v in self.program.backward_results()):
-            results = [*self.program.input_grads, *self.program.parameter_grads]
-            if any(value is v for v in results):
-                return True
-        if any(self.place[id(user)] != "loop" for user in self.uses.get(id(value), [])):
-            return True
+    def wish(self, value: Value) -> str:
+        """The name that a value should have: its own, or one after what it is made from."""
+        words = {"getitem": "piece", "transpose": "T", "reshape": "as", "copy": "all"}
+        fixed = id(value) in self.fixed
+        if value.label or not (value.op in words or fixed):
+            return value.label or value.op
+        known = [self.slots[id(v)].array for v in value.inputs if id(v) in self.slots]
+        return "_".join([*known[:1], words.get(value.op, value.op)])
+
+    def array_line(self, name: str, value: Value, span: str) -> str:
+        """The line that makes an array for a value of one step, of a chunk, or of all steps."""
+        shape = [str(size) for size in value.shape]
+        dtype = repr(dtype_of(value))
+        if span == "K" and self.lies_flat(value):
+            self.flat.add(name)
+            first, *rest = shape
+            shape = [first, str(self.chunk), *rest]
+            return f"{name} = empty(({', '.join(shape)}), {dtype}).swapaxes(0, 1)"
+        lead = {"T": ["T"], "K": [str(self.chunk)], "": []}[span]
+        shown = ", ".join([*lead, *shape]) + "," * (len(lead + shape) == 1)
+        return f"{name} = empty(({shown}), {dtype})"
+
+    def lies_flat(self, value: Value) -> bool:
+        """Whether a value is had for all steps by one product, which leaves them side by side."""
+        outside = self.place[id(value)] != "loop" and len(value.shape) == 2
+        return value.op == "matmul" and outside and not self.varies(value.inputs[0])
+
+    def span_of(self, value: Value) -> str:
+        """ "T" if the other pass reads a value, "K" if something outside the loop does, else ""."""
+        users = self.uses.get(id(value), [])
+        gradients = [*self.program.input_grads, *self.program.parameter_grads]
+        if not self.backward:
+            if id(value) in self.saved or any(value is v for v in self.program.outputs):
+                return "T"
+        elif any(value is v for v in gradients):
+            return "K"
+        outside = [v for v in (value, *users) if self.place[id(v)] != "loop"]
+        spans = ["K" if outside else ""]
         # a view keeps what it is a view of
-        return any(
-            self.is_long(user, self.place[id(user)], backward)
-            for user in self.uses.get(id(value), [])
-            if user.op in VIEWS
-        )
+        spans += [self.span_of(user) for user in users if user.op in VIEWS]
+        return max(spans, key=SPANS.index)
 
     def as_view(self, value: Value) -> bool:
         """Give a view a slot that is a view, if its base stays where it is."""
@@ -102,7 +124,7 @@ class Memory(Lines):
             return False
         if not slot.span and base.kind == "seed_state":
             return False
-        name = self.name(value.label or f"{slot.array}_{value.op}")
+        name = self.name(self.wish(value))
         mode = "slab" if slot.span else "step"
         expression = self.view(value, slot.array, mode).replace("(n, ", f"(len({slot.array}), ")
         if value.op == "broadcast_to" and slot.span:
@@ -122,11 +144,12 @@ class Memory(Lines):
                 and v.shape == value.shape
                 and dtype_of(v) == dtype_of(value)
                 and slot.owner == "build"
-                and len(slot.span) >= len(span)
+                and SPANS.index(slot.span) >= SPANS.index(span)
                 and self.is_last_use(v, value)
                 and (self.place[id(v)] == where or slot.span)
                 and where != "after"
                 and not slot.shift
+                and (slot.array not in self.flat or where == "before")
             ):
                 return slot
         return None
@@ -162,14 +185,13 @@ class Memory(Lines):
         """Everything that leaves the step."""
         return self.program.forward_results() + self.program.backward_results()
 
-    def join_pieces(self, order: list[Value], span: str) -> None:
+    def join_pieces(self, order: list[Value]) -> None:
         """Let pieces of a concatenation be written where they belong, if that is all they do."""
         for value in order:
             if value.op != "concatenate" or id(value) in self.slots:
                 continue
             where = self.place[id(value)]
-            long = span if self.is_long(value, where, span == "K") else ""
-            slot = self.slots[id(value)] = self.allocate(value, long)
+            slot = self.slots[id(value)] = self.allocate(value, self.span_of(value))
             axis, start, placed = value.params["axis"], 0, set()
             for k, piece in enumerate(value.inputs):
                 end = start + piece.shape[axis]
@@ -181,7 +203,7 @@ class Memory(Lines):
                     and self.place[id(piece)] == where
                     and not any(piece is r for r in self.results())
                 ):
-                    index = ", ".join((":",) * (axis + bool(long)) + (f"{start}:{end}",))
+                    index = ", ".join((":",) * (axis + bool(slot.span)) + (f"{start}:{end}",))
                     name = self.name(piece.label or f"{slot.array}_{k}")
                     self.slots[id(piece)] = self.view_slot(slot, name, f"{slot.array}[{index}]")
                     placed.add(k)

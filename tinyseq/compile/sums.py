@@ -1,7 +1,7 @@
 """Sums: the gradient of a parameter is a sum over the steps, taken as early as possible.
 
-The sum of many small products a(t)^T b(t) is one product of all rows; sums pass through what is
-linear, so that only what has to be is written out for every step.
+The sum of many small products a(t) b(t) is one product of all columns with all rows; sums pass
+through what is linear, so that only what has to be is written out for every step.
 """
 
 from __future__ import annotations
@@ -30,94 +30,103 @@ class Sums(Memory):
         """The values whose slabs the sum of a value over the steps is made from."""
         if not self.varies(value):
             return []
-        if id(value) not in self.place or self.place[id(value)] != "after":
+        if self.is_leaf(value):
             return [value]
-        if value.op in ("concatenate", "transpose", "reshape", "add", "sub", "neg"):
-            if value.op in ("add", "sub") and any(v.shape != value.shape for v in value.inputs):
-                return [value]
+        if self.is_linear(value):
             return [leaf for v in value.inputs for leaf in self.sum_leaves(v)]
         if value.op == "sum":
             return [value.inputs[0]]
         if self.is_scattered(value):
             return list(value.inputs)
-        if self.is_same_map(value):
-            return self.sum_leaves(value.inputs[0])
-        if _is_outer(value):
-            a, b = value.inputs[0].inputs[0], value.inputs[1]
-            if self.varies(a) and self.varies(b):
-                return [a, b]
-            return self.sum_leaves(a) + self.sum_leaves(b)
+        if self.is_outer(value):
+            a, b = value.inputs
+            return [_untransposed(a) or a, b]
         return [value]
 
     def summed(self, value: Value) -> str:
         """The sum of a value over the steps of the chunk, as an expression."""
+        op, inputs = value.op, value.inputs
         if not self.varies(value):
             return f"n * {self.ref(value, 'step')}"
-        leaf = id(value) not in self.place or self.place[id(value)] != "after"
-        if not leaf and value.op in ("add", "sub"):
-            if all(v.shape == value.shape for v in value.inputs):
-                sign = " + " if value.op == "add" else " - "
-                return f"({sign.join(self.summed(v) for v in value.inputs)})"
-        elif not leaf and value.op == "neg":
-            return f"-{self.summed(value.inputs[0])}"
-        elif not leaf and value.op == "concatenate":
-            parts = ", ".join(self.summed(v) for v in value.inputs)
-            return f"concatenate(({parts},), {value.params['axis']})"
-        elif not leaf and value.op == "transpose":
-            return f"{self.summed(value.inputs[0])}.transpose({value.params['axes']})"
-        elif not leaf and value.op == "reshape":
-            return f"{self.summed(value.inputs[0])}.reshape({value.shape})"
-        elif not leaf and value.op == "sum":
+        if self.is_leaf(value):
+            return f"{self.ref(value, 'slab')}.sum(0)"
+        if self.is_linear(value):
+            parts = [self.summed(v) if self.varies(v) else self.ref(v, "step") for v in inputs]
+            if op in ("add", "sub"):
+                return f"({self.summed(inputs[0])} {'+-'[op == 'sub']} {self.summed(inputs[1])})"
+            if op == "concatenate":
+                return f"concatenate(({', '.join(parts)},), {value.params['axis']})"
+            written = {"neg": "-{0}", "mul": "({0} * {1})", "div": "({0} / {1})",
+                       "transpose": f"{{0}}.transpose({value.params.get('axes')})",
+                       "reshape": f"{{0}}.reshape({value.shape})",
+                       "matmul": "matmul({0}, {1})"}  # fmt: skip
+            return written[op].format(*parts)
+        if op == "sum":
             axis = (0, *(k + 1 for k in value.params["axis"]))
-            base = self.ref(value.inputs[0], "slab")
-            return f"{base}.sum({axis}, keepdims={value.params['keepdims']})" + (
-                ".squeeze(0)" if value.params["keepdims"] else ""
-            )
-        elif not leaf and self.is_scattered(value):
+            kept = value.params["keepdims"]
+            total = f"{self.ref(inputs[0], 'slab')}.sum({axis}, keepdims={kept})"
+            return total + ".squeeze(0)" * kept
+        if self.is_scattered(value):
             assert value.primitive is not None
             self.calls.append((value.primitive.forward, value.params))
-            refs = ", ".join(self.ref(v, "slab") for v in value.inputs)
+            refs = ", ".join(self.ref(v, "slab") for v in inputs)
             k = len(self.calls) - 1
             return f"calls[{k}][0](np, {refs}, **calls[{k}][1])"
-        elif not leaf and self.is_same_map(value):
-            a, b = value.inputs
-            return f"matmul({self.summed(a)}, {self.ref(b, 'step')})"
-        elif not leaf and _is_outer(value):
-            a, b = value.inputs[0].inputs[0], value.inputs[1]
-            if not self.varies(b):  # the sum of a(t)^T b is that of the a(t), times b
-                return f"dot(({self.summed(a)}).T, {self.ref(b, 'step')})"
-            if not self.varies(a):
-                return f"dot({self.ref(a, 'step')}.T, {self.summed(b)})"
-            left = f"{self.ref(a, 'slab')}.reshape(n * {a.shape[0]}, {a.shape[-1]})"
-            right = f"{self.ref(b, 'slab')}.reshape(n * {b.shape[0]}, {b.shape[-1]})"
-            return f"dot({left}.T, {right})"
+        if self.is_outer(value):
+            return f"dot({self.columns_of(inputs[0])}, {self.rows_of(inputs[1])})"
         return f"{self.ref(value, 'slab')}.sum(0)"
+
+    def columns_of(self, value: Value) -> str:
+        """[a(lo) ... a(hi - 1)]: the matrices of all steps of the chunk, side by side."""
+        base = _untransposed(value)
+        if base is not None:
+            return f"{self.rows_of(base)}.T"
+        if id(value) not in self.side_by_side:  # arranged once, for all sums that read it
+            high, wide = value.shape
+            name = self.name(f"{self.slots[id(value)].array}_columns")
+            slab = self.ref(value, "slab")
+            self.write(f"{name} = {slab}.swapaxes(0, 1).reshape({high}, n * {wide})")
+            self.side_by_side[id(value)] = name
+        return self.side_by_side[id(value)]
+
+    def rows_of(self, value: Value) -> str:
+        """The matrices of all steps of the chunk, one above the other."""
+        high, wide = value.shape
+        return f"{self.ref(value, 'slab')}.reshape(n * {high}, {wide})"
+
+    def is_leaf(self, value: Value) -> bool:
+        """Whether a value is there for every step of the chunk already."""
+        return self.place.get(id(value)) != "after"
+
+    def is_linear(self, value: Value) -> bool:
+        """Whether a sum over the steps may be taken of those inputs that vary instead."""
+        op, varying = value.op, [self.varies(v) for v in value.inputs]
+        same_shape = all(v.shape == value.shape for v in value.inputs)
+        if op in ("concatenate", "transpose", "reshape", "neg"):
+            return True
+        if op in ("add", "sub"):
+            return same_shape
+        if op == "div":
+            return same_shape and not varying[1]
+        if op == "mul":
+            return same_shape and not all(varying)
+        if op == "matmul" and not all(varying):
+            (fixed,) = (v for v, varies in zip(value.inputs, varying, strict=True) if not varies)
+            return all(len(v.shape) >= len(fixed.shape) == 2 for v in value.inputs)
+        return False
+
+    def is_outer(self, value: Value) -> bool:
+        """Whether a value is the product of two matrices that both vary."""
+        matrices = value.op == "matmul" and all(len(v.shape) == 2 for v in value.inputs)
+        return matrices and all(self.varies(v) for v in value.inputs)
 
     def is_scattered(self, value: Value) -> bool:
         """Whether a value is rows added up by their numbers, as an embedding's gradient is."""
         rows = value.op == "untake" and value.params["axis"] == 0
         return rows and all(self.varies(v) for v in value.inputs)
 
-    def is_same_map(self, value: Value) -> bool:
-        """Whether a value is what varies times a matrix that is the same in every step."""
-        if value.op != "matmul" or _is_outer(value) or self.varies(value.inputs[1]):
-            return False
-        return len(value.inputs[0].shape) >= len(value.inputs[1].shape) == 2
 
-
-def _is_outer(value: Value) -> bool:
-    """Whether a value is a^T b of two matrices whose rows are the batch."""
-    if value.op != "matmul":
-        return False
-    a, b = value.inputs
-    return (
-        (
-            a.op == "transpose"
-            and a.params["axes"] == (1, 0)
-            and len(b.shape) == 2
-            and a.kind == b.kind == "result"
-            or b.kind in ("input", "state")
-        )
-        and a.op == "transpose"
-        and len(a.shape) == 2 == len(b.shape)
-    )
+def _untransposed(value: Value) -> Value | None:
+    """What a matrix is the transpose of, if it is one."""
+    turned = value.op == "transpose" and value.params["axes"] == (1, 0)
+    return value.inputs[0] if turned else None
