@@ -9,11 +9,20 @@ import pytest
 import tinyseq as ts
 from compile.checks import assert_same, of_case
 from nn.checks import every_cell
-from nn.registry import Case, Entry, case
+from nn.registry import CELLS, Case, Entry, case
 from tinyseq import nn
 
 # (batch, ragged, reverse)
 SOME = [(1, False, False), (5, False, True), (5, True, False), (1, True, True)]
+# Of each kind of loop one, as Numba takes seconds for each: products and gates, with kinks, with
+# two products that follow each other, with a choice, with an operation that only NumPy has.
+KINDS = [
+    entry
+    for entry in CELLS
+    if entry.name
+    in {"lstm", "relu", "gru before new tanh", "clockwork", "output recurrence, softmax of o to h"}
+]
+numba = pytest.param("numba", marks=pytest.mark.oracle("numba"))
 ALL = [
     (n, ragged, reverse) for n in (1, 5) for ragged in (False, True) for reverse in (False, True)
 ]
@@ -26,11 +35,12 @@ def settings(c: Case, batch: int, ragged: bool, reverse: bool) -> dict[str, Any]
     return {"reverse": reverse, "lengths": lengths}
 
 
-def compare(entry: Entry, steps: int, dtype: Any, ways: Any) -> None:
+def compare(entry: Entry, steps: int, dtype: Any, ways: Any, emitter: str = "numpy") -> None:
     for batch, ragged, reverse in ways:
         c = case(entry, steps, batch, seed=batch, dtype=dtype)
         how = settings(c, batch, ragged, reverse)
-        assert_same(of_case(ts.compile(c.cell), c, **how), of_case(c.cell, c, **how))
+        fast = ts.compile(c.cell, emitter=emitter)
+        assert_same(of_case(fast, c, **how), of_case(c.cell, c, **how))
 
 
 @every_cell
@@ -44,12 +54,25 @@ def test_in_single_precision_too(entry: Entry):
     compare(entry, 17, np.float32, SOME)
 
 
+@pytest.mark.oracle("numba")
+@pytest.mark.parametrize("entry", KINDS, ids=[entry.name for entry in KINDS])
+def test_by_numba_too(entry: Entry):
+    for steps in (0, 1, 2, 17):
+        compare(entry, steps, np.float64, SOME, "numba")
+
+
+@pytest.mark.oracle("numba")
+def test_by_numba_in_single_precision():
+    compare(KINDS[0], 17, np.float32, SOME, "numba")
+
+
 @pytest.mark.slow
 @every_cell
+@pytest.mark.parametrize("emitter", ["numpy", numba])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("steps", [0, 1, 2, 17, 40])
-def test_in_every_combination(entry: Entry, steps: int, dtype: Any):
-    compare(entry, steps, dtype, ALL)
+def test_in_every_combination(entry: Entry, steps: int, dtype: Any, emitter: str):
+    compare(entry, steps, dtype, ALL, emitter)
 
 
 @every_cell

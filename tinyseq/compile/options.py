@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from tinyseq.errors import ConfigError
 from tinyseq.recurrence.checkpoint import segment_length
 from tinyseq.threads import usable_threads
 
-EMITTERS = ("numpy",)
+EMITTERS = ("numpy", "numba")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ class Options:
     def __post_init__(self) -> None:
         if self.emitter not in EMITTERS:
             raise ConfigError(f"compile: emitter is one of {EMITTERS}, not {self.emitter!r}")
+        if self.emitter == "numba" and find_spec("numba") is None:
+            raise ConfigError(
+                'compile: emitter="numba" needs Numba, which is not installed: '
+                'pip install "tinyseq[fast]"'
+            )
         if self.checkpoint_every is not None:
             segment_length(self.checkpoint_every, 1)
         number = self.threads

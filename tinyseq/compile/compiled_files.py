@@ -1,0 +1,64 @@
+"""compiled_files: functions as modules on disk, beside which Numba keeps what it compiled.
+
+The folder is that of the environment variable TINYSEQ_CACHE, else ``tinyseq`` in the user's cache
+folder. Where nothing can be written, what is compiled lasts as long as the process.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import tempfile
+import threading
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from types import ModuleType
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def load(source: str) -> ModuleType:
+    """The module with this source, made once in a process and compiled once in a folder."""
+    # what the module calls is part of what is compiled, but Numba looks at the file alone
+    name = f"tinyseq_loop_{sha256((source + _called()).encode()).hexdigest()[:20]}"
+    with _ONE_AT_A_TIME:
+        if name not in sys.modules:
+            path = folder() / f"{name}.py"
+            _write(path, source)
+            spec = importlib.util.spec_from_file_location(name, path)
+            assert spec is not None and spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            sys.modules[name] = module
+        return sys.modules[name]
+
+
+@cache
+def folder() -> Path:
+    """Where the modules are."""
+    chosen = os.environ.get("TINYSEQ_CACHE")
+    base = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    path = Path(chosen) if chosen else Path(base).expanduser() / "tinyseq"
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except (OSError, RuntimeError):
+        return Path(tempfile.mkdtemp(prefix="tinyseq-"))
+
+
+@cache
+def _called() -> str:
+    here = Path(__file__).parent
+    return "".join((here / f"fused_{part}.py").read_text() for part in ("math", "products"))
+
+
+def _write(path: Path, source: str) -> None:
+    """The file; as it is, if it is there, for Numba goes by its date."""
+    if path.exists() and path.read_text(encoding="utf-8") == source:
+        return
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+        file.write(source)
+    os.replace(file.name, path)

@@ -1,0 +1,289 @@
+"""fuse: the steps of a schedule as nests of elementwise operations, products, and the rest.
+
+A plan of a step is a list of Nest, Product and lines of NumPy, in the order of the schedule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from tinyseq.compile.elements import AXES, Element, own, spread, viewed
+from tinyseq.compile.emit_numpy import _Writer
+from tinyseq.compile.lines import VIEWS, Slot, dtype_of
+from tinyseq.compile.nests import FLOATS, FORMULAS, Nest, Operation, is_fusible, is_number, meets_in
+from tinyseq.compile.program import Value
+from tinyseq.compile.schedule import Schedule
+from tinyseq.ops import identity
+
+IDENTITY: Any = identity.primitive  # type: ignore[attr-defined]
+
+
+NAMES = {  # of functions that the loops call, and that are no names of arrays, therefore
+    "abs", "exp", "float32", "float64", "flush", "given", "loop", "packed", "product", "sigmoid",
+}  # fmt: skip
+
+
+@dataclass
+class Product:
+    """A matrix of each step times one that is the same in all."""
+
+    value: Value
+    left: str
+    tiles: str
+    out: str
+    arrays: list[str]
+
+
+Plan = list[Nest | Product | list[str]]
+Move = tuple[Value, Value, Slot]  # what it becomes, what is handed on, and its place
+
+
+class Fused(_Writer):
+    """Finds the plan of a step, once every value has its place in memory."""
+
+    def __init__(self, schedule: Schedule, steps: int) -> None:
+        super().__init__(schedule, steps)
+        self.names |= {*AXES, *NAMES}
+        self.homes: dict[str, Value] = {}  # of each array that is part of another, what it is
+        self.tiles: dict[int, str] = {}  # of each product with the same matrix in every step
+
+    # -- where elements are --------------------------------------------------------------------
+
+    def find_homes(self) -> None:
+        """Learn what the arrays are that are views, or pieces, of others."""
+        self.pieces = {
+            id(piece): (whole, start)
+            for whole in self.all_values()
+            if id(whole) in self.placed
+            for k, (piece, start) in enumerate(_starts(whole))
+            if k in self.placed[id(whole)]
+        }
+        for value in self.all_values():
+            slot = self.slots.get(id(value))
+            if slot is not None and not slot.whole:
+                self.homes.setdefault(slot.array, value)
+
+    def all_values(self) -> list[Value]:
+        """The results of the schedule, in order."""
+        passes = (self.schedule.forward, self.schedule.backward)
+        return [v for places in passes for values in places.values() for v in values]
+
+    def element(self, value: Value) -> Element | None:
+        """The element (i, j, ...) of a value in step t; None if no formula says which it is."""
+        if value.kind == "constant":
+            array = self.constant(value).replace("[", "_").rstrip("]")
+            return Element(array, "", own(value), value.shape)
+        slot = self.slots.get(id(value))
+        if slot is None or len(value.shape) > len(AXES):
+            return None
+        home = value if slot.whole else self.homes.get(slot.array, value)
+        if id(home) in self.pieces:
+            whole, start = self.pieces[id(home)]
+            base = self.element(whole)
+            return base and base.moved(whole.params["axis"], start)
+        if home.op in VIEWS and not slot.whole:
+            base, index = self.element(home.inputs[0]), viewed(home)
+            if base is not None and index is not None:
+                return base.of(index)
+            if self.place.get(id(home)) != "once":
+                return None  # an array that is part of another, as it would be passed twice
+        when = {"T": "t" + " + 1" * slot.shift, "K": "t - lo", "": ""}[slot.span]
+        return Element(slot.array, when, own(value), value.shape)
+
+    # -- what is done to them ------------------------------------------------------------------
+
+    def plan(self, values: list[Value], moves: list[Move]) -> Plan:
+        """The plan of a step: its values, and what is handed on to the next one at its end."""
+        plan: Plan = []
+        for value in values:
+            if value.op in VIEWS and not self.slots[id(value)].whole:
+                continue
+            product = self.product_of(value)
+            if product is not None:
+                plan.append(product)
+            operations = self.bias(value) if product else self.operations(value)
+            if operations is None:
+                self.add_lines(plan, partial(self.step, value))
+            else:
+                self.add(plan, operations)
+        for like, value, slot in moves:
+            target = Element(slot.array, "t + 1" if slot.span else "", own(like), like.shape)
+            copied = self.operation(like, "{0}", [value], target, makes=False)
+            if copied is None:
+                line = f"{self.sliced(slot, like)}[...] = {self.ref(value, 'step')}"
+                self.add_lines(plan, partial(self.write, line))
+            else:
+                self.add(plan, [copied])
+        self.elide(plan, [value for _, value, _ in moves])
+        return plan
+
+    def add(self, plan: Plan, operations: list[Operation]) -> None:
+        """Put operations into nests: the last one that takes them before anything they wait for."""
+        for operation in operations:
+            for part in reversed(plan):
+                if isinstance(part, Nest) and part.takes(operation):
+                    break
+                if waits_for(operation, part):
+                    plan.append(Nest(operation.shape, [operation]))
+                    break
+            else:
+                plan.append(Nest(operation.shape, [operation]))
+
+    def add_lines(self, plan: Plan, write: Callable[[], None]) -> None:
+        """Put lines of NumPy behind the others."""
+        before, self.body = self.body, []
+        write()
+        lines, self.body = self.body, before
+        if plan and isinstance(plan[-1], list):
+            plan[-1] += lines
+        else:
+            plan.append(lines)
+
+    def operations(self, value: Value) -> list[Operation] | None:
+        """A value, element by element; None if that is not possible."""
+        target = self.element(value)
+        if target is None:
+            return None
+        if value.op in VIEWS:
+            index = viewed(value)
+            if index is None:
+                return None
+            found = [self.operation(value, "{0}", [value.inputs[0]], target, indices=[index])]
+        elif value.op == "concatenate":
+            placed, axis = self.placed.get(id(value), set()), value.params["axis"]
+            found = [
+                self.operation(piece, "{0}", [piece], target.moved(axis, start), False, value)
+                for k, (piece, start) in enumerate(_starts(value))
+                if k not in placed
+            ]
+            if any(dtype_of(v) != dtype_of(value) for v in value.inputs):
+                return None
+        elif is_fusible(value):
+            found = [self.operation(value, *_formula(value), target)]
+        else:
+            return None
+        return None if any(op is None for op in found) else [op for op in found if op]
+
+    def operation(
+        self,
+        value: Value,
+        formula: str,
+        operands: list[Value],
+        target: Element,
+        makes: bool = True,
+        user: Value | None = None,
+        indices: list[tuple[Any, ...]] | None = None,
+    ) -> Operation | None:
+        """An operation on all elements of a value; None if one of them cannot be found."""
+        indices = indices or [spread(v.shape, value.shape) for v in operands]
+        reads: list[Element | None] = []
+        for operand, index in zip(operands, indices, strict=True):
+            if is_number(operand):
+                reads.append(None)
+                continue
+            element = self.element(operand)
+            if element is None:
+                return None
+            reads.append(element.of(index))
+        meeting = meets_in(value) if makes and value.op not in VIEWS else dtype_of(value)
+        return Operation(value, formula, operands, reads, meeting, target, makes, user or value)
+
+    def elide(self, plan: Plan, moved: list[Value]) -> None:
+        """Write to no array that nobody reads."""
+        program = self.program
+        handed_on = [*program.new_states, *program.state_grads]
+        kept = self.saved | {id(v) for v in handed_on if not any(v is m for m in moved)}
+        for values in (program.outputs, program.input_grads, program.parameter_grads):
+            kept |= {id(v) for v in values}
+        nests = [nest for nest in plan if isinstance(nest, Nest)]
+        inside: dict[int, set[int]] = {}  # of each value, who reads it as a variable
+        for nest in nests:
+            for op in nest.operations:
+                for k, operand in enumerate(op.operands):
+                    if nest.maker(op, k) is None:
+                        kept.add(id(operand))
+                    else:
+                        inside.setdefault(id(operand), set()).add(id(op.user))
+        for nest in nests:
+            for op in nest.operations:
+                readers = {id(user) for user in self.uses.get(id(op.value), [])}
+                alone = readers <= inside.get(id(op.value), set())
+                op.kept = not (op.makes and alone and id(op.value) not in kept)
+
+    # -- products ------------------------------------------------------------------------------
+
+    def fixed_matrix(self, value: Value) -> tuple[Value, bool] | None:
+        """The matrix of a product that is the same in every step, and whether it is transposed."""
+        if value.op not in ("linear", "matmul"):
+            return None
+        left, right = value.inputs[:2]
+        kinds = {dtype_of(v) for v in (left, right, value)}
+        if not len(left.shape) == len(right.shape) == 2 or len(kinds) > 1 or not kinds <= {*FLOATS}:
+            return None
+        if self.varies(right) or left.kind == "constant":
+            return None
+        return right, value.op == "linear"
+
+    def product_of(self, value: Value) -> Product | None:
+        """A value as a product inside of the loop, if it is one."""
+        if id(value) not in self.tiles:
+            return None
+        left, out = self.element(value.inputs[0]), self.element(value)
+        if left is None or out is None:
+            return None
+        texts = left.matrix(value.inputs[0].shape), out.matrix(value.shape)
+        if texts[0] is None or texts[1] is None:
+            return None
+        tiles = self.tiles[id(value)]
+        return Product(value, texts[0], tiles, texts[1], [left.array, tiles, out.array])
+
+    def bias(self, value: Value) -> list[Operation] | None:
+        """What is added to a product."""
+        target = self.element(value)
+        if len(value.inputs) < 3 or target is None:
+            return []
+        found = self.operation(value, "{0} + {1}", [value, value.inputs[2]], target)
+        return [found] if found else None
+
+
+def waits_for(operation: Operation, part: Nest | Product | list[str]) -> bool:
+    """Whether an operation has to come after a part of the plan: they share an array."""
+    reads, writes = {e.array for e in operation.reads if e}, operation.target.array
+    if isinstance(part, Product):
+        return writes in part.arrays or part.arrays[-1] in reads
+    if isinstance(part, Nest):
+        written = {op.target.array for op in part.operations}
+        read = {e.array for op in part.operations for e in op.reads if e}
+        return bool(reads & written) or writes in written | read
+    return True
+
+
+def _starts(whole: Value) -> list[tuple[Value, int]]:
+    """The pieces of a concatenation, and where each begins."""
+    found, start = [], 0
+    for piece in whole.inputs:
+        found.append((piece, start))
+        start += piece.shape[whole.params["axis"]]
+    return found
+
+
+def _formula(value: Value) -> tuple[str, list[Value]]:
+    """An elementwise value as a formula of its operands."""
+    operands = list(value.inputs)
+    if value.op == "relu":
+        operands.append(_constant(0.0))
+    if value.op == "where" and "condition" in value.params:
+        operands.append(_constant(value.params["condition"]))
+    if value.op == "pow" and is_number(operands[1]) and operands[1].content == 2:
+        return "{0} * {0}", operands[:1]
+    return FORMULAS[value.op], operands
+
+
+def _constant(content: Any) -> Value:
+    array = np.asarray(content)
+    return Value("constant", array.shape, array.dtype, content=content)
