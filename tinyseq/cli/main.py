@@ -159,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
         "draw a recurrence from a run of it",
         "examples:\n"
         "  tinyseq draw lstm --view circuit --detail ops -o lstm.svg\n"
+        "  tinyseq draw lstm --view circuit --schedule -o schedule.svg\n"
         "  tinyseq draw elman --steps 60 --gradients --window 3,2 -o flow.png\n"
         "  tinyseq draw gru --highlight 'x(1)' 'L(4)' -o ways.svg\n"
         "  tinyseq draw teacher-forcing --view graphical -o model.pdf\n"
@@ -181,6 +182,9 @@ def _parser() -> argparse.ArgumentParser:
     draw.add_argument("--values", choices=("text", "colour"), help="what was computed")
     draw.add_argument(
         "--highlight", nargs=2, metavar=("FROM", "TO"), help="all ways, e.g. from 'x(1)' to 'L(4)'"
+    )
+    draw.add_argument(
+        "--schedule", action="store_true", help="what a compiled loop does when, on the circuit"
     )
     draw.add_argument("--hidden", action="store_true", help="states in a graphical view")
     draw.add_argument(

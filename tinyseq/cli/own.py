@@ -18,6 +18,7 @@ import numpy as np
 from tinyseq import nn
 from tinyseq.autograd.primitive import no_grad
 from tinyseq.autograd.tensor import Tensor
+from tinyseq.cli.scheduled import schedule_of
 from tinyseq.errors import ConfigError, TinyseqError
 from tinyseq.recurrence import unroll
 
@@ -28,8 +29,10 @@ def is_own(what: str) -> bool:
 
 
 @contextmanager
-def own_run(what: str, shape: Sequence[int] | None, seed: int) -> Iterator[Any]:
-    """What one run of a user's model computed, for the time in which it is drawn.
+def own_run(
+    what: str, shape: Sequence[int] | None, seed: int, scheduled: bool = False
+) -> Iterator[tuple[Any, Any]]:
+    """What one run of a user's model computed, for the time in which it is drawn; its schedule.
 
     A cell is unrolled over random inputs, a layer is called with them, and a SequenceModel gives
     its loss with random targets. A function is called, with the inputs if it takes an argument;
@@ -39,10 +42,11 @@ def own_run(what: str, shape: Sequence[int] | None, seed: int) -> Iterator[Any]:
         what: ``path/to/file.py:name``; the name may have dots.
         shape: of the inputs, the first axis being time; of a function without arguments, None.
         seed: for the inputs and targets.
+        scheduled: compile it, too, for the schedule, which is None otherwise.
 
     Raises:
         ConfigError: there is no such file, name or model, or the user's code raised an error; says
-            in which line of the file.
+            in which line of the file. A schedule of what is no cell or SequenceModel.
     """
     name, colon, attribute = what.rpartition(":")
     path = Path(name if colon else what)
@@ -55,7 +59,11 @@ def own_run(what: str, shape: Sequence[int] | None, seed: int) -> Iterator[Any]:
         model = _found(module, attribute, path)
         with _blamed(path):
             outputs = _outputs(model, attribute, shape, np.random.default_rng(seed))
-        yield outputs
+            schedule = None
+            if scheduled:
+                xs = _inputs(model, attribute, shape, np.random.default_rng(seed))
+                schedule = schedule_of(model, xs)
+        yield outputs, schedule
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 from tinyseq import draw as pictures
 from tinyseq.bench import short_races, short_table, versions
-from tinyseq.cli.examples import example_loss
+from tinyseq.cli.examples import example_loss, example_schedule
 from tinyseq.cli.own import is_own, own_run
 from tinyseq.data import ngram_table
 from tinyseq.errors import ConfigError
@@ -97,15 +97,20 @@ def draw(
     """Run an example, or a model of the user's, and save its picture."""
     options = {name: value for name, value in chosen.items() if value not in (None, False)}
     _check_options(view, options)
+    scheduled = bool(options.pop("schedule", False))
+    options |= {"detail": "ops"} if scheduled else {}
     if is_own(cell):
         if steps is not None:
             raise ConfigError("--steps is for the examples: say --input steps,batch,size")
-        with own_run(cell, input, seed) as outputs:
+        with own_run(cell, input, seed, scheduled) as (outputs, schedule):
+            options |= {"schedule": schedule} if scheduled else {}
             print(_picture(outputs, view, options).save(out, engine))
         return 0
     if input is not None:
         raise ConfigError("--input is for a model of your own: FILE.py:NAME; say --steps here")
-    loss = example_loss(cell, 4 if steps is None else steps, seed)
+    steps = 4 if steps is None else steps
+    loss = example_loss(cell, steps, seed)
+    options |= {"schedule": example_schedule(cell, steps, seed)} if scheduled else {}
     print(_picture(loss, view, options).save(out, engine))
     return 0
 
@@ -122,7 +127,7 @@ def bench(seconds: float) -> int:
 
 
 VIEWS: dict[str, tuple[Callable[..., pictures.Picture], set[str]]] = {
-    "circuit": (pictures.circuit, {"detail"}),
+    "circuit": (pictures.circuit, {"detail", "schedule"}),
     "unrolled": (
         pictures.unrolled,
         {"detail", "gradients", "values", "highlight", "window"},
@@ -136,6 +141,8 @@ def _check_options(view: str, options: Mapping[str, Any]) -> None:
     for name in options.keys() - VIEWS[view][1] - {"detail"}:
         others = " or ".join(v for v, (_, known) in VIEWS.items() if name in known)
         raise ConfigError(f"--{name} needs --view {others}: a {view} view has no such thing")
+    if "schedule" in options and options.get("detail", "ops") != "ops":
+        raise ConfigError("--schedule colours operations: leave out --detail")
     if view == "graphical" and options.get("detail", "variables") != "variables":
         raise ConfigError("--view graphical shows variables: leave out --detail")
 
