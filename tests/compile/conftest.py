@@ -21,7 +21,7 @@ def cp(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Modul
 
 @pytest.fixture
 def loops(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The loops of all workspaces that are made from now on, each with the count of its captures."""
+    """The loops of all workspaces made from now on, each with the count of its captures."""
     made: list[Any] = []
 
     class Noted(Captured):

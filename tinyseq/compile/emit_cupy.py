@@ -104,9 +104,11 @@ class _Page(Memory):
 
     def backward_lines(self, inputs: list[str], carried: list[str]) -> list[str]:
         """backward(cotangents, kept, parameters) -> gradients by inputs, states, parameters."""
-        states = [self.buffers[id(v)].name for v in self.program.seeds_state]
+        carried_on = [self.buffers[id(v)].name for v in self.program.seeds_state]
+        states = carried_on[: len(self.program.states)]
         names = [*self.arguments["gy"], *states]
         given, head = self.received(names, {name: "n" for name in states})
+        head += [f"{part}[n] = 0" for part in carried_on[len(states) :]]
         kept = [f"{_tuple(self.kept())} = kept"] if self.kept() else []
         loop = self.loop("backward")
         gradients, sums = self.sums()

@@ -118,8 +118,10 @@ def number(value: Any, kind: str) -> str:
     if isfinite(rounded):
         return _signed(repr(rounded) + ("f" if kind == "float32" else ""))
     if kind == "float32":
-        return f"__int_as_float({hex(np.float32(rounded).view(np.uint32))})"
-    return f"__longlong_as_double({hex(np.float64(rounded).view(np.uint64))}LL)"
+        text = f"__int_as_float({hex(np.float32(abs(rounded)).view(np.uint32))})"
+    else:
+        text = f"__longlong_as_double({hex(np.float64(abs(rounded)).view(np.uint64))}LL)"
+    return _signed("-" * (rounded < 0) + text)
 
 
 def _signed(text: str) -> str:

@@ -74,12 +74,13 @@ class Memory(Lines):
                 buffer = self.allocate(v, v.label or f"{letter}{k}", rows, static=looped)
                 self.buffers[id(v)] = buffer
                 self.arguments[letter].append(buffer.name)
-        pairs = zip(program.states, program.new_states, program.seeds_state, strict=True)
-        for k, (state, new, seed) in enumerate(pairs):
-            state.label = state.label or new.label
-            wish = state.label or f"s{k}"
-            self.buffers[id(state)] = self.allocate(state, wish, n + 1)
-            self.buffers[id(seed)] = replace(self.allocate(seed, f"g_{wish}", n + 1), shift=1)
+        for k, (state, new) in enumerate(zip(program.states, program.new_states, strict=True)):
+            state.label = state.label or new.label or f"s{k}"
+            self.buffers[id(state)] = self.allocate(state, state.label, n + 1)
+        owners = [*range(len(program.states)), *self.plan.owners]
+        for seed, k in zip(program.seeds_state, owners, strict=True):
+            buffer = self.allocate(seed, f"g_{program.states[k].label}", n + 1)
+            self.buffers[id(seed)] = replace(buffer, shift=1)
         for v in in_order(program.results()):
             if v.kind == "constant" and v.shape:
                 buffer = self.allocate(v, v.label or "constant", 0, static=False)
@@ -107,8 +108,11 @@ class Memory(Lines):
             "None" if v is None else self.hand_out(v, "backward", f"gx{k}")
             for k, v in enumerate(program.input_grads)
         ]
-        carried = [f"{self.buffers[id(v)].name}[0].copy()" for v in program.seeds_state]
-        return inputs, carried
+        first = [f"{self.buffers[id(v)].name}[0]" for v in program.seeds_state]
+        carried = [f"{array}.copy()" for array in first]
+        for array, k in zip(first[len(program.states) :], self.plan.owners, strict=True):
+            carried[k] = f"{carried[k].removesuffix('.copy()')} + {array}"
+        return inputs, carried[: len(program.states)]
 
     def hand_on(self, value: Value, which: str, target: Buffer, kind: str) -> None:
         """Let a step leave what the next one receives where that one looks for it."""

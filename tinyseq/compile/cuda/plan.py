@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from tinyseq.compile.cuda.boxes import Buffer, Store
+from tinyseq.compile.cuda.carry import in_parts
 from tinyseq.compile.cuda.index import is_view, slices_of
 from tinyseq.compile.cuda.sums import total
 from tinyseq.compile.cuda.values import apart, in_kernel, operands, root_of, size_of
@@ -45,11 +46,13 @@ class Plan:
         stages: by name.
         level: of every value, by id, in its stage.
         stored: the values that need memory, by id; ``kept`` those of them of which all steps do.
+        owners: whose parts the carried cotangents behind those of the states are.
         looped: the sources that a loop reads: a captured loop reads from where it was captured.
     """
 
     def __init__(self, given: Schedule, steps: int) -> None:
-        made = schedule(apart(given.program))
+        program, self.owners = in_parts(apart(given.program))
+        made = schedule(program)
         self.program: Program = made.program
         self.steps = steps
         self.after = {id(v) for v in made.backward["after"]}
