@@ -17,10 +17,11 @@ from tinyseq.compile.assemble import assemble
 from tinyseq.compile.loop import Loop, raw
 from tinyseq.compile.options import Options
 from tinyseq.compile.program import Program
+from tinyseq.compile.recorded import StateChanges
 from tinyseq.compile.shared import Shared, feed_of
 from tinyseq.compile.steady import remembered
 from tinyseq.compile.steps import Ragged, kind_of
-from tinyseq.compile.trace import StateChanges, trace
+from tinyseq.compile.trace import trace
 from tinyseq.errors import CompileError
 from tinyseq.nn.module import Module
 from tinyseq.ops import concatenate, expand_dims
