@@ -266,5 +266,6 @@ draw.unrolled(states).save(out / "04_moody.svg")
 
 # %% [markdown]
 # `tinyseq draw FILE.py:NAME --input T,N,I` draws a model of your own in each of these ways, and a
-# picture that is saved as `.html` can be folded, unfolded and asked for its numbers. The other
-# tutorials are listed in [README.md](README.md).
+# picture that is saved as `.html` can be folded, unfolded and asked for its numbers.
+#
+# Next: [05_compiling.py](05_compiling.py), where the same step becomes a fast loop.
