@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -137,10 +137,10 @@ class _Writer(Fused):
         self.find_homes()
         moves = []
         for state, value in zip(self.program.states, self.program.new_states, strict=True):
-            target = Slot(self.slots[id(state)].array, "T", 1, "call")
+            target = replace(self.slots[id(state)], shift=1)
             if self.slots.get(id(value)) != target:
                 moves.append((state, value, target))
-        self.write_loop("forward", "n", "for t in range(n):", self.plan(values, moves), [])
+        self.write_loop("forward", "for t in range(lo, hi):", self.plan(values, moves), [])
 
     def backward_loop(self, values: list[Value], carried: list[str]) -> None:
         """The steps of a chunk, the last one first."""
@@ -160,18 +160,17 @@ class _Writer(Fused):
                 moves.append((seed, value, Slot(name, "", 0, "call")))
         plan = self.plan([*values, *copies], moves)
         head = "for t in range(hi - 1, lo - 1, -1):"
-        self.write_loop("backward", "lo, hi", head, plan, carried)
+        self.write_loop("backward", head, plan, carried)
 
-    def write_loop(self, kind: str, span: str, head: str, plan: Plan, carried: list[str]) -> None:
+    def write_loop(self, kind: str, head: str, plan: Plan, carried: list[str]) -> None:
         """The loop as one function; as several, if there are lines of NumPy between them."""
         if not any(isinstance(part, list) for part in plan):
             if plan:
                 name = self.name(f"{kind}_steps")
-                self.body.append(self.function(name, span, head, plan, carried))
+                self.body.append(self.function(name, "lo, hi", head, plan, carried))
             return
         self.body.append(head)
         self.indent = "    "
-        arguments = "t, lo" if kind == "backward" else "t"
         pending: Plan = []
         for part in [*plan, []]:
             if not isinstance(part, list):
@@ -179,7 +178,7 @@ class _Writer(Fused):
                 continue
             if pending:
                 name = self.name(f"{kind}_step")
-                self.write(self.function(name, arguments, "", pending, []))
+                self.write(self.function(name, "t, lo", "", pending, []))
                 pending = []
             for line in part:
                 self.write(line)
