@@ -12,6 +12,7 @@ from compile.checks import assert_same, of_case, results
 from nn.checks import every_cell
 from nn.registry import CELLS, Entry, case
 from tinyseq import nn, ops, optim
+from tinyseq.errors import CompileError
 
 LSTM = next(entry for entry in CELLS if entry.name == "lstm")
 
@@ -237,6 +238,14 @@ def test_dropout_between_two_cells_draws_the_same_numbers(settings: Any):
     assert all("for t in range" in source for source in fast.source.split("def build")[1:])
     assert fast.source.count("def build") == fast.explain().count("forward\n") == 2
     assert list(fast.state_dict()) == list(cell.state_dict())
+
+
+def test_the_schedule_of_such_a_stack_is_that_of_one_cell():
+    fast = ts.compile(stack_with_dropout(3, 4, 2))
+    ts.unroll(fast, np.ones((4, 2, 3)))
+    with pytest.raises(CompileError, match=r"fast.layers\[k\].schedule"):
+        _ = fast.schedule
+    assert {placed.place for placed in fast.layers[1].schedule} >= {"before", "loop"}
 
 
 def test_dropout_between_three_cells_is_dropout():

@@ -58,7 +58,8 @@ def compile(
             OPENBLAS_NUM_THREADS says. 1: never more than one.
 
     Raises:
-        ConfigError: an emitter that does not exist or is not installed; checkpoint_every or threads out of range.
+        ConfigError: an emitter that does not exist or is not installed; checkpoint_every or threads
+            out of range.
         CompileError: something else; at the first call also for a step that cannot be compiled,
             with the reason.
     """
@@ -246,6 +247,14 @@ class CompiledStack(Compiled):
         if self.literal:
             return super().explain()
         return "\n".join(layer.explain() for layer in self.layers)
+
+    @property
+    def schedule(self) -> list[Placed]:
+        """There is one of each cell."""
+        raise CompileError(
+            "stacked cells with dropout between them run as a loop each: draw one cell, with "
+            "fast.layers[k].schedule"
+        )
 
     def run_steps(
         self,
