@@ -15,7 +15,7 @@ from nn.checks import every_cell
 from nn.registry import CELLS, Entry, I, case
 from tinyseq import nn, ops
 from tinyseq import threads as number_of_threads
-from tinyseq.compile import assemble, split
+from tinyseq.compile import assemble, emit_numpy, split
 from tinyseq.errors import ConfigError
 
 LSTM = next(entry for entry in CELLS if entry.name == "lstm")
@@ -24,8 +24,8 @@ LSTM = next(entry for entry in CELLS if entry.name == "lstm")
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """However little there is to do."""
-    monkeypatch.setattr(assemble, "WORK_OF_A_RUN", 0)
-    monkeypatch.setattr(assemble, "WORK_OF_AN_OPERATION", 0)
+    monkeypatch.setattr(assemble, "INTERPRETER", 1e-9)
+    monkeypatch.setattr(assemble, "START", 1e-9)
 
 
 def told(fast: Any) -> str:
@@ -230,7 +230,7 @@ def test_a_batch_of_one_and_one_thread():
 def test_small_steps_are_left_to_one_thread():
     fast = ts.compile(nn.LSTMCell(8, 8, seed=0), threads=2)
     ts.unroll(fast, random(50, 16, 8).astype(np.float32))
-    assert told(fast).startswith("1 thread: of 2, each would have")
+    assert told(fast).startswith("1 thread: a step takes some")
 
 
 def test_large_ones_are_not():
@@ -259,7 +259,6 @@ def test_none_is_as_many_as_the_products_use(monkeypatch: Any):
     number = [3]
     functions = lambda: number[0], lambda n: number.__setitem__(0, n)  # noqa: E731
     monkeypatch.setattr(number_of_threads, "_openblas", lambda: functions)
-    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "")
     for variable in number_of_threads._VARIABLES:
         monkeypatch.delenv(variable, raising=False)
     c = case(LSTM, 5, 4)
@@ -270,6 +269,35 @@ def test_none_is_as_many_as_the_products_use(monkeypatch: Any):
         fast = ts.compile(c.cell)
         of_case(fast, c)
     assert told(fast).startswith("1 thread: ")
+
+
+def seen_inside(monkeypatch: Any, cell: Any, xs: Any, **settings: Any) -> set[int]:
+    """The numbers of BLAS threads while a loop runs, of a library that has 4."""
+    number, seen = [4], set()
+    functions = lambda: number[0], lambda n: number.__setitem__(0, n)  # noqa: E731
+    monkeypatch.setattr(number_of_threads, "_openblas", lambda: functions)
+    build = emit_numpy.Emitted.build
+
+    def watched(function: Any) -> Any:
+        return lambda *arrays: (seen.add(number[0]), function(*arrays))[1]
+
+    def build_watched(self: Any) -> Any:
+        return tuple(map(watched, build(self)))
+
+    monkeypatch.setattr(emit_numpy.Emitted, "build", build_watched)
+    ts.unroll(ts.compile(cell, **settings), xs)
+    monkeypatch.setattr(emit_numpy.Emitted, "build", build)
+    assert number == [4]
+    return seen
+
+
+def test_small_products_use_one_thread_large_ones_what_there_is(monkeypatch: Any):
+    small, large = nn.ElmanCell(4, 4, seed=0), nn.ElmanCell(3000, 3000, seed=0)
+    few, wide = np.ones((3, 8, 4), np.float32), np.ones((1, 1, 3000), np.float32)
+    assert seen_inside(monkeypatch, small, few) == {1}
+    assert seen_inside(monkeypatch, small, few, threads=1) == {1}
+    assert seen_inside(monkeypatch, large, wide) == {4}
+    assert seen_inside(monkeypatch, large, wide, threads=1) == {1}
 
 
 @pytest.mark.usefixtures("always")
@@ -340,7 +368,7 @@ def test_a_forked_process_can_go_on():
 import os, sys, numpy as np, tinyseq as ts
 from tinyseq import nn
 from tinyseq.compile import assemble
-assemble.WORK_OF_A_RUN = assemble.WORK_OF_AN_OPERATION = 0
+assemble.INTERPRETER = assemble.START = 1e-9
 fast = ts.compile(nn.LSTMCell(2, 3, seed=0), threads=2)
 run = lambda: ts.unroll(fast, np.ones((4, 6, 2), np.float32))[0].data
 before = run()

@@ -8,22 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
 from tinyseq.compile.explain import flops
 from tinyseq.compile.options import Options
-from tinyseq.compile.program import Program
+from tinyseq.compile.program import Program, Value
 from tinyseq.compile.rewrite import rewrite
 from tinyseq.compile.rows import mixed_rows
 from tinyseq.compile.schedule import Schedule, schedule
 from tinyseq.compile.segments import Segments
 from tinyseq.compile.simplify import simplify
-from tinyseq.compile.split import Split
+from tinyseq.compile.split import Alone, Split
 
-# What a thread must have to do, in floating-point operations: of less, handing over the interpreter
-# between two operations, and starting the thread, take more than they bring.
-WORK_OF_AN_OPERATION = 100_000
-WORK_OF_A_RUN = 50_000_000
+# Threads wait for each other where one holds the interpreter: n of them gain if each has more to do
+# in a step than n times INTERPRETER. Measured with LSTMs of many sizes on two cores: where a step
+# takes 200 microseconds and more, two threads need 0.55 to 0.75 of that.
+INTERPRETER = 50.0  # microseconds
+START = 2500.0  # microseconds of a run, for which it is worth while to start a thread
+PRODUCTS = ("linear", "matmul")
+LARGE = 10e6  # floating-point operations of a product that threads of BLAS speed up
 
 
 @dataclass
@@ -67,10 +71,10 @@ def assemble(
 
     if options.on_gpu:
         return Assembled(whole, loop(whole), "on the GPU")
-    count = min(options.usable_threads(), batch)
-    why = _too_small(whole, steps, count)
-    if why:
-        return Assembled(whole, loop(whole), f"1 thread: {why}")
+    why: str | None
+    count, why = _threads(whole, batch, steps, options)
+    if count == 1:
+        return Assembled(whole, _alone(loop(whole), whole, options), f"1 thread: {why}")
     edges = [batch * k // count for k in range(count + 1)]
     rows = [slice(*ends) for ends in zip(edges, edges[1:], strict=False)]
     programs: dict[int, Any] = {}
@@ -84,26 +88,46 @@ def assemble(
             else:
                 why = mixed_rows(program, programs[size], batch, size)
             if why:
-                return Assembled(whole, loop(whole), f"1 thread: {why}")
+                return Assembled(whole, _alone(loop(whole), whole, options), f"1 thread: {why}")
     loops = {size: loop(schedule(optimized(of_part))) for size, of_part in programs.items()}
     sizes = [part.stop - part.start for part in rows]
     parts = [(part, programs[n], loops[n]) for part, n in zip(rows, sizes, strict=True)]
     return Assembled(whole, Split(program, parts, steps), f"{count} threads, each for its rows")
 
 
-def _too_small(whole: Schedule, steps: int, count: int) -> str | None:
-    """Why it would not pay to let so many threads run it."""
-    if count == 1:
-        return "there are no more, or the batch is 1"
-    values = [*whole.forward["loop"], *whole.backward["loop"]]
-    work = [flops(v) // count for v in values if flops(v)]
-    total = steps * sum(work)
-    if total < WORK_OF_A_RUN or sum(work) < WORK_OF_AN_OPERATION * len(work):
-        return (
-            f"of {count}, each would have {sum(work) // max(len(work), 1):,} floating-point "
-            f"operations to do at a time, and {total:,} in all, which is too little to gain by it"
-        )
-    return None
+def _threads(whole: Schedule, batch: int, steps: int, options: Options) -> tuple[int, str]:
+    """How many threads are to share the batch, and if it is one, why."""
+    usable = min(options.usable_threads(), batch)
+    if usable == 1:
+        return 1, "there are no more, or the batch is 1"
+    of_a_step = sum(_microseconds(v) for v in _results(whole))
+    if options.emitter != "numpy":
+        gaining = usable  # the interpreter has no part in a step
+    else:
+        gaining = int(sqrt(of_a_step / INTERPRETER))
+    count = min(usable, gaining, int(of_a_step * steps / START))
+    if count > 1:
+        return count, ""
+    return 1, (
+        f"a step takes some {of_a_step:.0f} microseconds, and all steps {of_a_step * steps:.0f}, "
+        "too little for two to gain by it"
+    )
+
+
+def _alone(emitted: Any, whole: Schedule, options: Options) -> Any:
+    """The loop in one thread, and its products, too, if there is no large one among them."""
+    large = any(v.op in PRODUCTS and flops(v) >= LARGE for v in _results(whole))
+    return emitted if large and options.threads != 1 else Alone(emitted)
+
+
+def _results(whole: Schedule) -> list[Value]:
+    places = [*whole.forward.items(), *whole.backward.items()]
+    return [v for place, values in places if place != "once" for v in values]
+
+
+def _microseconds(value: Value) -> float:
+    """About how long it takes: 100 operations of a product a nanosecond, 2 of other ones."""
+    return flops(value) / (100e3 if value.op in PRODUCTS else 2e3)
 
 
 def optimized(program: Program) -> Program:

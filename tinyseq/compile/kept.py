@@ -162,8 +162,6 @@ def made(
         x = structure.map(lambda a: None if a is None else a[rows], example)
         before = structure.map(lambda a: a[rows], start)
         program = trace(step, x, before, parameters, shared)
-        if program.fixed:
-            raise CompileError("a part of the state is the same in every step")
         program.leave_out(needed)
         return program
 

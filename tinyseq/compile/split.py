@@ -129,6 +129,31 @@ class Split:
         return np.concatenate(parts) if has_rows else sum(parts[1:], parts[0])
 
 
+class Alone:
+    """What an emitter gives, with one thread for its products, which are too small for several."""
+
+    def __init__(self, emitted: Any) -> None:
+        self.emitted = emitted
+
+    @property
+    def source(self) -> str:
+        """Of what it runs."""
+        return self.emitted.source
+
+    def build(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """forward and backward, over memory of their own."""
+        forward, backward = map(_with_one_blas_thread, self.emitted.build())
+        return forward, backward
+
+
+def _with_one_blas_thread(function: Callable[..., Any]) -> Callable[..., Any]:
+    def limited(*arrays: Any) -> Any:
+        with one_blas_thread():
+            return function(*arrays)
+
+    return limited
+
+
 def _cut(array: Any, rows: slice, axis: int) -> Any:
     return np.ascontiguousarray(array[(slice(None),) * axis + (rows,)])
 
