@@ -134,12 +134,11 @@ def with_ways(scene: Scene, found: Ways) -> Scene:
 Widths = Mapping[tuple[str, str], Any]
 
 
-def with_widths(scene: Scene, graph: Graph, widths: Widths) -> Scene:
-    """Draw edges as wide as numbers say, the largest widest.
+def drawn_widths(graph: Graph, widths: Widths) -> tuple[dict[tuple[str, str], float], float]:
+    """How wide to draw the edges to which numbers are given, by their ends; and the largest number.
 
     Args:
-        scene: an unrolled one.
-        graph: the graph that it shows.
+        graph: an unrolled one.
         widths: for an edge by its ends, ``("h(2)", "c(5)")``, a number; or for all edges between
             two variables, ``("h", "c")``, an array with a row for every step of c and a column for
             every step of h, as attention weights are.
@@ -159,13 +158,16 @@ def with_widths(scene: Scene, graph: Graph, widths: Widths) -> Scene:
         if not number >= 0 or number == float("inf"):
             raise DrawError(f"widths: {number} for {ends[0]} -> {ends[1]} is no width")
     largest = max(found.values(), default=0.0)
+    room = (_WIDEST - _THINNEST) / (largest or 1.0)
+    return {ends: _THINNEST + room * number for ends, number in found.items()}, largest
+
+
+def with_widths(scene: Scene, drawn: Mapping[tuple[str, str], float], largest: float) -> Scene:
+    """Draw edges as wide as ``drawn_widths`` says, the one with the largest number widest."""
     wires = []
     for wire in scene.wires:
-        given = found.get((wire.edge.source, wire.edge.target))
-        if given is not None:
-            share = given / largest if largest else 0.0
-            wire = replace(wire, width=_THINNEST + (_WIDEST - _THINNEST) * share)
-        wires.append(wire)
+        width = drawn.get((wire.edge.source, wire.edge.target))
+        wires.append(wire if width is None else replace(wire, width=width))
     return with_caption(
         replace(scene, wires=tuple(wires)), f"widest arrow: {written(largest)}", BLACK
     )

@@ -6,11 +6,31 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from tinyseq.draw.contract import contract
+from tinyseq.draw.fold import Circuit
 from tinyseq.draw.run import RunGraph
 from tinyseq.draw.style import sorted_states
 from tinyseq.errors import DrawError
 
 Flow = dict[str, dict[int, float]]
+
+
+def mean_norms(run: RunGraph, circuit: Circuit) -> dict[str, float]:
+    """For each variable of a circuit the norm of its gradient, the mean over the steps.
+
+    Raises:
+        DrawError: no variable has a gradient.
+    """
+    found = {}
+    for v in circuit.vertices:
+        norms = [run.gradients[k] for k in v.members if k in run.gradients]
+        if v.variable is not None and v.kind != "initial" and norms:
+            found[v.variable] = sum(norms) / len(norms)
+    if not found:
+        raise DrawError(
+            "gradients=True: none of the labelled variables needs a gradient. Draw from the loss, "
+            "with parameters (or inputs) that require one."
+        )
+    return found
 
 
 def flow(run: RunGraph, variables: Iterable[str] | None = None) -> Flow:

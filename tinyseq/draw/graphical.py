@@ -28,10 +28,13 @@ from tinyseq.draw.extract import extract
 from tinyseq.draw.fold import minus
 from tinyseq.draw.graph import Edge, Graph, Time, Vertex
 from tinyseq.draw.graphical_layout import graphical_scene
+from tinyseq.draw.html import Single
 from tinyseq.draw.picture import Picture
+from tinyseq.draw.text import clean
 from tinyseq.errors import DrawError
 
 ALL_SHOWN, FIRST = 8, 5  # all steps of a run are shown, or of longer ones so many
+ON_PAGE = 12  # steps that the page of a graphical model has
 MOST_VERTICES = 100_000
 
 
@@ -63,7 +66,11 @@ def graphical_model(
     whole = dependences(outputs, hidden, feedback)
     graph = _first_steps(whole, window)
     shaded = _shaded(whole, observed)
-    return Picture(graph, graphical_scene(graph, shaded))
+    more = _first_steps(whole, ON_PAGE)
+    labels = ", ".join(dict.fromkeys(clean(v.label) for v in more.vertices))
+    scene, title = graphical_scene(more, shaded), f"Graphical model of {labels}"
+    page = Single(more, scene, graph.shown, "graphical model", title)
+    return Picture(graph, graphical_scene(graph, shaded), page)
 
 
 class Dependences(NamedTuple):

@@ -11,9 +11,10 @@ no request, no other script. Whatever users wrote reaches it as JSON and is show
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from html import escape
@@ -23,11 +24,13 @@ from typing import Any
 
 from tinyseq.draw.columns import sortable
 from tinyseq.draw.fold import fold
-from tinyseq.draw.graph import Time
-from tinyseq.draw.levels import LEVELS, Level
+from tinyseq.draw.graph import Graph, Time
+from tinyseq.draw.levels import LEVELS, Level, level_of
 from tinyseq.draw.page_data import Drawn, level_data
+from tinyseq.draw.page_marks import Marks, marks_record
 from tinyseq.draw.page_records import Record
 from tinyseq.draw.run import RunGraph
+from tinyseq.draw.scene import Scene
 from tinyseq.draw.text import clean, time_text
 from tinyseq.errors import DrawError, FoldError
 
@@ -40,6 +43,7 @@ SCRIPTS = (
     "inspect",
     "colours",
     "stage",
+    "marks",
     "choose",
     "main",
 )
@@ -60,7 +64,8 @@ class Story:
         unfolded: whether it opens unfolded.
         gradients: whether it opens with the gradients as colours.
         text: the data to write beside a variable, at every step.
-        detail: the level at which it opens.
+        detail, depth: the level at which it opens, and how deep modules are opened there.
+        marks: what a user adds.
     """
 
     run: RunGraph
@@ -70,6 +75,26 @@ class Story:
     gradients: bool = False
     text: Mapping[str, Sequence[str]] | None = None
     detail: str = "variables"
+    depth: int | None = None
+    marks: Marks = Marks()
+
+
+@dataclass(frozen=True)
+class Single:
+    """What a page tells that shows one graph alone.
+
+    Attributes:
+        graph, scene: the graph, laid out.
+        shown: the times that the page shows when it opens.
+        view: what this way to see a run is called.
+        title: in words.
+    """
+
+    graph: Graph
+    scene: Scene
+    shown: Collection[Time]
+    view: str
+    title: str
 
 
 @dataclass(frozen=True)
@@ -81,26 +106,28 @@ class Page:
             opens with, and a note where it has no circuit or no unrolled graph.
         start: how the page opens: at which level, whether unfolded, whether with the gradient.
         title: in words.
+        marks: what a user added, as ``page_marks.marks_record`` gives it.
     """
 
     levels: Mapping[str, Mapping[str, Any]]
     start: Mapping[str, Any]
     title: str
+    marks: Mapping[str, Any] = field(default_factory=lambda: marks_record(Marks()))
 
     @property
     def html(self) -> str:
         """The page as the text of a file."""
-        style, script = _part("page.css"), _script()
+        style, script = _style(), _script()
         policy = (
             f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
             "img-src data:; base-uri 'none'; form-action 'none'"
         )
-        return Template(_part("page.html")).substitute(
+        return Template(_short(_part("page.html"))).substitute(
             policy=policy,
             title=escape(self.title),
             style=style,
             script=script,
-            data=json_for_script({"levels": self.levels, "start": self.start}),
+            data=json_for_script({"levels": self.levels, "start": self.start, "marks": self.marks}),
         )
 
     def _repr_html_(self) -> str:
@@ -119,13 +146,18 @@ class Page:
         )
 
 
-def page_of(story: Story) -> Page:
-    """The page of a run.
+def page_of(story: Story | Single) -> Page:
+    """The page of a run, or of one graph.
 
     Raises:
         DrawError: nothing carries a label.
     """
-    levels = {story.detail: _level(story, LEVELS[story.detail])}
+    if isinstance(story, Single):
+        data = level_data(None, (story.graph, story.scene))
+        data |= {"note": "", "columns": _columns(story.shown, data["unrolled"])}
+        start = {"level": story.view, "unfolded": True, "gradient": False}
+        return Page({story.view: data}, start, story.title)
+    levels = {story.detail: _level(story, level_of(story.detail, story.depth))}
     for name in LEVELS.keys() - levels.keys():
         try:
             levels[name] = _level(story, LEVELS[name])
@@ -136,9 +168,10 @@ def page_of(story: Story) -> Page:
         "unfolded": story.unfolded,
         "gradient": story.gradients,
     }
-    variables = {v.variable: None for v in story.run.vertices if v.variable is not None}
+    variables = {r.variable: None for r in story.run.roles if r.variable is not None}
     title = f"Recurrent graph of {', '.join(map(clean, variables))}"
-    return Page({name: levels[name] for name in LEVELS if name in levels}, start, title)
+    found = {name: levels[name] for name in LEVELS if name in levels}
+    return Page(found, start, title, marks_record(story.marks))
 
 
 def _level(story: Story, level: Level) -> Record:
@@ -158,14 +191,19 @@ def _level(story: Story, level: Level) -> Record:
         if circuit is None:
             raise
         note = f"It cannot be unfolded: {error}"
-    data = level_data(circuit, unrolled, story.text)
-    return data | {"note": note, "columns": _columns(story, data["unrolled"])}
+    data = level_data(circuit, unrolled, story.text, story.marks.numbers)
+    return data | {"note": note, "columns": _columns(story.shown, data["unrolled"])}
 
 
 def _known_times(run: RunGraph, level: Level) -> set[Time] | None:
     """The times that fit into a page, half of them first and half of them last; None means all."""
-    shown = [v for v in run.vertices if v.variable is not None or level.shows_all and v.parents]
-    times = [v.time for v in shown if v.time is not None]
+    times = [
+        time
+        for role, members in zip(run.roles, run.members, strict=True)
+        if role.variable is not None or (level.shows_all and role.op != "leaf")
+        for k in members
+        if (time := run.times[k]) is not None
+    ]
     most = MOST_OPERATIONS if level.shows_all else MOST_NODES
     if len(times) <= most:
         return None
@@ -174,13 +212,13 @@ def _known_times(run: RunGraph, level: Level) -> set[Time] | None:
     return {*ordered[:half], *ordered[-half:]}
 
 
-def _columns(story: Story, known: Record | None) -> list[int]:
+def _columns(times: Collection[Time] | None, known: Record | None) -> list[int]:
     """The columns that the page shows when it opens."""
     if known is None:
         return []
-    if story.shown is None:
+    if times is None:
         return list(known["steps"])
-    shown = {time_text(time) for time in story.shown}
+    shown = {time_text(time) for time in times}
     return [k for k in known["steps"] if known["times"][k] in shown]
 
 
@@ -200,9 +238,15 @@ def _script() -> str:
     return '"use strict";{\n' + parts + "\n}"
 
 
+@cache
+def _style() -> str:
+    """The style sheet without space around its signs."""
+    return re.sub(r"\s*([{};]|:(?= ))\s*", r"\1", _part("page.css"))
+
+
 def _short(source: str) -> str:
-    """A script without the lines that are comments, and without indentation."""
-    lines = (line.strip() for line in source.splitlines())
+    """A source without comments on lines of their own or at their ends, and indentation."""
+    lines = (re.sub(r" // .*", "", line).strip() for line in source.splitlines())
     return "\n".join(line for line in lines if line and not line.startswith(("//", "/**")))
 
 

@@ -15,7 +15,7 @@ from tinyseq.draw.graph import Graph, Vertex
 from tinyseq.draw.scale import Scale, luminance, scale_of, shade, written
 from tinyseq.draw.scene import BLACK, Disc, Scene, Wire
 from tinyseq.draw.style import GREY
-from tinyseq.draw.text import Name, visible
+from tinyseq.draw.text import Name, time_text, visible
 from tinyseq.errors import DrawError
 
 DATA_INK = "#00508c"
@@ -71,7 +71,10 @@ def given_numbers(graph: Graph, numbers: Mapping[str, float | Sequence[float]]) 
         if array.ndim == 0 and (name in ids or name in hidden):
             found[name] = float(array)
         elif array.ndim == 1 and graph.times:
-            found |= {v.id: float(n) for v, n in _by_step(graph, name, array.tolist(), "numbers")}
+            entries = array.tolist()
+            _by_step(graph, name, entries, "numbers")  # refuses what does not fit
+            steps = zip(graph.times, entries, strict=False)
+            found |= {f"{name}({time_text(time)})": float(number) for time, number in steps}
         else:
             some = ", ".join(v.id for v in graph.vertices[:5])
             lists = ", or a list with one for each step for a variable" if graph.times else ""

@@ -8,12 +8,10 @@ steps at which it occurs, and the circuit that all of it folds into. ``page/mode
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from tinyseq.draw.annotate import annotated
-from tinyseq.draw.graph import Graph, Vertex
-from tinyseq.draw.overlay import with_text
+from tinyseq.draw.graph import Graph
 from tinyseq.draw.page_columns import OUTSIDE, Columns, columns_of
 from tinyseq.draw.page_records import (
     Record,
@@ -29,42 +27,52 @@ from tinyseq.draw.page_records import (
     value_record,
     wire_record,
 )
-from tinyseq.draw.scene import Disc, Frame, Note, Scene, Square
-from tinyseq.draw.text import Name, clean, time_text, visible
+from tinyseq.draw.page_spots import number_spots, row_of, spots_of, text_spots, words_of
+from tinyseq.draw.scene import Disc, Frame, Scene, Square
+from tinyseq.draw.text import clean
 from tinyseq.draw.unrolled_layout import STUB
 
 Drawn = tuple[Graph, Scene]
 Text = Mapping[str, Sequence[str]]
-SEEN = 3  # columns at each place in which room for numbers is looked for
 LONGEST = 60  # characters of a name in words
 MOST_ELEMENTS = 64  # of a value that is shown in full
 ALL_ELEMENTS = 100_000  # of all values together
 
 
-def level_data(circuit: Drawn | None, unrolled: Drawn | None, text: Text | None = None) -> Record:
+def level_data(
+    circuit: Drawn | None,
+    unrolled: Drawn | None,
+    text: Text | None = None,
+    numbered: Collection[str] = (),
+) -> Record:
     """One level of detail: both views and how they belong together.
 
     Args:
         circuit: the folded run; None where it does not fold.
         unrolled: the run with all of its steps; None where time has no single axis.
         text: the data to write beside a variable, at every step.
+        numbered: the ids of vertices that have a number to write beside them, besides gradients.
     """
     return {
-        "circuit": None if circuit is None else _circuit(*circuit),
-        "unrolled": None if unrolled is None else _unrolled(*unrolled, circuit, text or {}),
+        "circuit": None if circuit is None else _circuit(*circuit, numbered),
+        "unrolled": None
+        if unrolled is None
+        else _unrolled(*unrolled, circuit, text or {}, numbered),
     }
 
 
 # -- the circuit ----------------------------------------------------------------------------------
 
 
-def _circuit(graph: Graph, scene: Scene) -> Record:
+def _circuit(graph: Graph, scene: Scene, numbered: Collection[str]) -> Record:
     number = _numbers(scene)
+    spots = spots_of(scene, [disc for disc in scene.discs if disc.vertex.id in numbered])
     return {
         "nodes": [
             disc_record(disc)
             | {"id": clean(disc.vertex.id), "label": clean(disc.vertex.label, LONGEST)}
             | {"x": rounded(disc.x), "y": rounded(-disc.y)}
+            | {"numberSpot": spots.get(disc.vertex.id)}
             for disc in scene.discs
         ],
         "wires": [
@@ -107,25 +115,27 @@ def _folds(scene: Scene) -> dict[tuple[str, str, Any], Record]:
 # -- the unrolled graph ---------------------------------------------------------------------------
 
 
-def _unrolled(graph: Graph, scene: Scene, circuit: Drawn | None, text: Text) -> Record:
+def _unrolled(
+    graph: Graph, scene: Scene, circuit: Drawn | None, text: Text, numbered: Collection[str]
+) -> Record:
     columns = columns_of(graph, scene)
     rows: dict[str, list[Disc]] = defaultdict(list)
     for disc in scene.discs:
-        rows[_row_of(disc.vertex)].append(disc)
+        rows[row_of(disc.vertex)].append(disc)
     for discs in rows.values():
         discs.sort(key=lambda disc: columns.of(disc.vertex))
     home = {} if circuit is None else _numbers(circuit[1])
     folds = {} if circuit is None else _folds(circuit[1])
-    text_spots, scene = _text_spots(graph, scene, text)
-    number_spots = _number_spots(scene, columns)
+    texts, scene = text_spots(graph, scene, text)
+    numbers = number_spots(scene, columns, numbered)
     room = max(1, min(MOST_ELEMENTS, ALL_ELEMENTS // max(len(scene.discs), 1)))
     return columns.record | {
         "middle": rounded(-_state_row(rows)),
         "stub": STUB,
         "rows": [
             _row(discs, columns, room)
-            | {"copyOf": home.get(row), "numberSpot": number_spots.get(row)}
-            | {"text": _words(graph, text, row, discs), "textSpot": text_spots.get(row)}
+            | {"copyOf": home.get(row), "numberSpot": numbers.get(row)}
+            | {"text": words_of(graph, text.get(row), discs), "textSpot": texts.get(row)}
             for row, discs in rows.items()
         ],
         "edges": _edges(scene, columns, list(rows), folds),
@@ -136,11 +146,6 @@ def _unrolled(graph: Graph, scene: Scene, circuit: Drawn | None, text: Text) -> 
     }
 
 
-def _row_of(v: Vertex) -> str:
-    """What a vertex is called at all times, which is the id of its circuit's vertex."""
-    return v.id if v.time is None else v.id.removesuffix(f"({time_text(v.time)})")
-
-
 def _row(discs: Sequence[Disc], columns: Columns, room: int) -> Record:
     """All nodes of one variable, in the order of time."""
     usual = discs[-1].vertex if discs[0].vertex.kind == "initial" else discs[0].vertex
@@ -148,7 +153,7 @@ def _row(discs: Sequence[Disc], columns: Columns, room: int) -> Record:
     lefts = [0.0 if k == OUTSIDE else columns.places[k] for k in at]
     norms = [number_record(disc.vertex.grad) for disc in discs]
     return {
-        "id": clean(_row_of(usual)),
+        "id": clean(row_of(usual)),
         "label": clean(usual.label),
         "labels": shared(clean(disc.vertex.label, LONGEST) for disc in discs),
         "looks": shared(disc_record(disc) for disc in discs),
@@ -185,7 +190,7 @@ def _edges(
         if source is None or target is None:
             continue  # it leads into steps that the page does not have
         s, t = source.vertex, target.vertex
-        pattern = _row_of(s), _row_of(t)
+        pattern = row_of(s), row_of(t)
         ids = {"s": number[pattern[0]], "t": number[pattern[1]]}
         record = wire_record(wire, (source.x, source.y)) | ids
         start, end = columns.of(s), columns.of(t)
@@ -218,66 +223,3 @@ def _state_row(rows: Mapping[str, Sequence[Disc]]) -> float:
     heights = [discs[0].y for discs in rows.values()]
     states = [discs[0].y for discs in rows.values() if discs[-1].vertex.kind == "state"]
     return states[0] if states else max(heights, default=0.0) / 2
-
-
-# -- room for words beside the nodes --------------------------------------------------------------
-
-
-def _words(graph: Graph, text: Text, row: str, discs: Sequence[Disc]) -> list[str | None] | None:
-    """The data beside the nodes of a variable."""
-    entries = text.get(row)
-    if entries is None:
-        return None
-    word = {t: visible(str(entry), 8) for t, entry in zip(graph.times, entries, strict=False)}
-    return [
-        None if d.is_dashed or d.vertex.time is None else word.get(d.vertex.time) for d in discs
-    ]
-
-
-def _text_spots(graph: Graph, scene: Scene, text: Text) -> tuple[dict[str, list[float]], Scene]:
-    """Where the data of each variable stands, seen from its node; the scene with all of it."""
-    spots = {}
-    for label, entries in text.items():
-        before = len(scene.notes)
-        scene = with_text(scene, graph, {label: entries})
-        disc = next(
-            d for d in scene.discs if d.vertex.label == label and d.vertex.kind != "initial"
-        )
-        spots[_row_of(disc.vertex)] = _away(disc, scene.notes[before])
-    return spots, scene
-
-
-def _number_spots(scene: Scene, columns: Columns) -> dict[str, list[float]]:
-    """Where a short number can stand beside the nodes that have a gradient."""
-    part = _excerpt(scene, columns)
-    rows: dict[str, list[Disc]] = defaultdict(list)
-    for disc in part.discs:
-        if disc.vertex.grad is not None:
-            rows[disc.vertex.label].append(disc)
-    if not rows:
-        return {}
-    number = Name("0.0000", bold=False, size=9.0, italic=False)
-    ordered = [disc for discs in rows.values() for disc in discs]  # as their notes are
-    words = {disc.vertex.id: number for disc in ordered}
-    noted = annotated(part, words, "", "", ("above", "upper right", "lower right"))
-    notes = noted.notes[len(part.notes) :]
-    return {
-        _row_of(disc.vertex): _away(disc, note) for disc, note in zip(ordered, notes, strict=True)
-    }
-
-
-def _excerpt(scene: Scene, columns: Columns) -> Scene:
-    """A few columns from the start, the middle and the end, and what belongs to no step."""
-    there = sorted({columns.of(disc.vertex) for disc in scene.discs} - {OUTSIDE})
-    middle = len(there) // 2
-    seen = {OUTSIDE, *there[:SEEN], *there[middle : middle + SEEN], *there[-SEEN:]}
-    discs = tuple(disc for disc in scene.discs if columns.of(disc.vertex) in seen)
-    ids = {disc.vertex.id for disc in discs}
-    wires = tuple(w for w in scene.wires if w.edge.source in ids and w.edge.target in ids)
-    places = {rounded(disc.x) for disc in discs}
-    notes = tuple(note for note in scene.notes if rounded(note.x) in places)
-    return Scene(discs, wires, (), notes)
-
-
-def _away(disc: Disc, note: Note) -> list[float]:
-    return flat([(note.x, note.y)], (disc.x, disc.y))

@@ -15,13 +15,13 @@ from typing import Any
 
 from tinyseq.autograd.engine import paused_gc
 from tinyseq.backend import namespace
-from tinyseq.draw.emphasis import Widths, ways, with_ways, with_widths
+from tinyseq.draw.emphasis import Widths, drawn_widths, ways, with_ways, with_widths
 from tinyseq.draw.extract import extract
-from tinyseq.draw.flow import flow
+from tinyseq.draw.flow import flow, mean_norms
 from tinyseq.draw.fold import fold
 from tinyseq.draw.graph import Graph, Time
 from tinyseq.draw.graphviz import FORMATS, TIME_LIMIT, dot_source, drawn
-from tinyseq.draw.html import Page, Story, page_of
+from tinyseq.draw.html import Page, Single, Story, page_of
 from tinyseq.draw.levels import Level, level_of
 from tinyseq.draw.overlay import (
     given_numbers,
@@ -31,6 +31,7 @@ from tinyseq.draw.overlay import (
     with_text,
     with_values,
 )
+from tinyseq.draw.page_marks import Marks
 from tinyseq.draw.relative import with_relative_times
 from tinyseq.draw.run import RunGraph
 from tinyseq.draw.scene import Scene
@@ -52,7 +53,7 @@ class Picture:
 
     graph: Graph
     scene: Scene
-    story: Story | None = field(default=None, repr=False, compare=False)
+    story: Story | Single | None = field(default=None, repr=False, compare=False)
 
     @property
     def dot(self) -> str:
@@ -62,6 +63,8 @@ class Picture:
     @property
     def page(self) -> Page:
         """An interactive page of the whole run, on which the circuit unfolds and folds again.
+
+        That of a graphical model shows its steps.
 
         Shown by itself in a notebook; ``save("x.html")`` writes it to a file.
 
@@ -124,6 +127,7 @@ def circuit(
     legend: str = "number",
     depth: int | None = None,
     schedule: Iterable[Any] | None = None,
+    gradients: bool = False,
 ) -> Picture:
     """Draw the recurrent graph of a run: every variable once, with delays as black squares.
 
@@ -139,6 +143,8 @@ def circuit(
         legend: what the numbers are.
         schedule: of a compiled loop (``fast.schedule``, see ``tinyseq.draw.schedule``): colours say
             what it does once, before, in and after its steps. With detail="ops".
+        gradients: colour each variable by the norm of the loss's gradient, the mean over the steps.
+            Takes a backward pass, as for ``unrolled``.
 
     Raises:
         FoldError: the steps of the run differ; the message shows the first difference.
@@ -147,9 +153,11 @@ def circuit(
             another step, or at another level of detail, or beside numbers.
     """
     level = level_of(detail, depth)
-    if schedule is not None and (detail != "ops" or numbers):
+    if schedule is not None and (detail != "ops" or numbers or gradients):
         raise DrawError("a schedule colours operations: with detail='ops', and without numbers")
-    run = extract(outputs)
+    if gradients and numbers:
+        raise DrawError("show one thing as colour: gradients or numbers")
+    run = extract(outputs, gradients)
     folded = fold(run)
     if schedule is None:
         graph = level.graph(folded)
@@ -157,8 +165,13 @@ def circuit(
     else:
         graph = level.graph(folded, places=places_of(folded, schedule))
         scene = with_schedule(level.circuit(graph))
-    scene = with_numbers(scene, given_numbers(graph, numbers), legend) if numbers else scene
-    story = Story(run, times_shown(run, None), _shown_initial(run, None), False, detail=detail)
+    marked = given_numbers(graph, numbers) if numbers else {}
+    if gradients:
+        marked, legend = mean_norms(run, folded), "mean norm of the gradient"
+    scene = with_numbers(scene, marked, legend) if marked else scene
+    times, states = times_shown(run, None), _shown_initial(run, None)
+    marks = Marks(marked, legend)
+    story = Story(run, times, states, False, detail=detail, depth=depth, marks=marks)
     return Picture(graph, scene, story)
 
 
@@ -223,19 +236,24 @@ def unrolled(
         scene = with_relative_times(scene, [t for t in graph.shown if isinstance(t, int)])
     scene = with_text(scene, graph, text) if text else scene
     scene = with_values(scene) if values == "text" else scene
+    marked: dict[str, float] = {}
     if gradients:
         scene = with_gradients(scene)
     elif numbers:
-        scene = with_numbers(scene, given_numbers(graph, numbers), legend)
+        marked = given_numbers(graph, numbers)
     elif values == "colour":
-        scene = with_numbers(scene, magnitudes(graph.vertices), "value (of vectors: rms)")
-    scene = with_widths(scene, graph, widths) if widths else scene
+        marked, legend = magnitudes(graph.vertices), "value (of vectors: rms)"
+    scene = with_numbers(scene, marked, legend) if numbers or values == "colour" else scene
+    drawn, widest = drawn_widths(graph, widths) if widths else ({}, 0.0)
+    scene = with_widths(scene, drawn, widest) if widths else scene
     if highlight is not None:
         scene = with_ways(scene, ways(level.graph(run, None, states), *highlight))
     if gradients and len(graph.shown) < len(graph.times):
         norms = flow(run)
         scene = with_strip(scene, norms, [t for t in graph.shown if isinstance(t, int)])
-    return Picture(graph, scene, Story(run, times, states, True, gradients, text, detail))
+    marks = Marks(marked, legend, drawn, widest, highlight)
+    story = Story(run, times, states, True, gradients, text, detail, depth, marks)
+    return Picture(graph, scene, story)
 
 
 def _check_size(run: RunGraph, times: Collection[Time] | None, detail: str, level: Level) -> None:

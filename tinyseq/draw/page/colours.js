@@ -36,11 +36,11 @@ class Scale {
   }
 }
 
-/** A norm in little space: 0.03, 1.2, 4e−5. */
-function shortNorm(norm) {
-  if (typeof norm !== "number") return String(norm);
-  if (norm === 0 || (norm >= 0.01 && norm < 1000)) return String(Number(norm.toPrecision(2)));
-  return norm.toExponential(0).replace("e+", "e").replace("-", "−");
+/** A number in little space: 0.03, −1.2, 4e−5. */
+function short(x) {
+  if (typeof x !== "number") return String(x);
+  const size = Math.abs(x), plain = size === 0 || (size >= 0.01 && size < 1000);
+  return (plain ? String(Number(x.toPrecision(2))) : x.toExponential(0).replace("e+", "e")).replaceAll("-", "−");
 }
 
 /** Colour the nodes of an unrolled picture by their gradient, with numbers and the way back. */
@@ -53,7 +53,7 @@ function paintGradients(picture, scale, ramp, parent) {
     n.group.style.setProperty("--paint", fill);
     n.group.style.setProperty("--paint-ink", inkOn(fill));
     const [x, y] = row.numberSpot;
-    words(shortNorm(gradient), 9, n.home.x + x, n.home.y + y, parent, "number");
+    words(short(gradient), 9, n.home.x + x, n.home.y + y, parent, "number");
   }
   for (const { edge, s, t } of picture.edges) {
     const norm = edge.source.gradient;
@@ -66,16 +66,20 @@ function paintGradients(picture, scale, ramp, parent) {
   }
 }
 
-function unpaint(picture, parent) {
+function unpaint(nodes, parent) {
   parent.replaceChildren();
-  for (const n of picture.nodes.values()) n.group.classList.remove("painted");
+  for (const { group } of nodes) {
+    group.classList.remove("painted");
+    group.querySelector(".number")?.remove();
+  }
 }
 
 function drawLegend(scale, ramp) {
   const at = (id) => document.getElementById(`legend-${id}`);
+  at("title").textContent = "norm of the gradient";
   at("bar").style.background = `linear-gradient(to right, ${ramp.join(",")})`;
-  at("low").textContent = shortNorm(scale.at(0));
-  at("high").textContent = shortNorm(scale.at(1));
+  at("low").textContent = short(scale.at(0));
+  at("high").textContent = short(scale.at(1));
 }
 
 /** The norms at all steps, a band for each state, with a frame around the steps that are drawn. */

@@ -72,7 +72,7 @@ function words(text, size, x, y, parent, kind) {
 function tint(made, colour, fill = "#ffffff") {
   if (colour === QUIET_INK) made.classList.add("quiet");
   else if (!PLAIN_INK.has(colour)) made.classList.add("tinted");
-  if (fill !== "#ffffff") made.classList.add("filled");
+  if (fill !== "#ffffff") made.classList.add(colour === "#000000" ? "shaded" : "filled");
   made.style.setProperty("--tone", colour);
   made.style.setProperty("--fill", fill);
 }
@@ -180,6 +180,7 @@ function wholeEdge(edge, s, t, parent) {
   const { way } = edge;
   const made = drawEdge(way, parent);
   const found = { edge, ...made, s, t, home: wayBetween(edge, s.home, t.home), fold: null };
+  widen(found);
   const { fold } = way;
   if (!fold) return found;
   const first = cubics(fold.first ?? []), second = cubics(fold.curve), { curves } = found.home;

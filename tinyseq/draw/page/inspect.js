@@ -45,6 +45,7 @@ function nodeFacts(node) {
   if (row.gradients) {
     facts.push(["gradient", node.gradient === null ? "none" : `norm ${brief(node.gradient)}`]);
   }
+  if (MARKS.numbers.has(node.id)) facts.push([MARKS.legend, brief(MARKS.numbers.get(node.id).number)]);
   return { title: node.title, facts, lines: value?.all ? tableLines(value.all, shape) : [] };
 }
 

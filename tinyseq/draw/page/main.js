@@ -5,6 +5,7 @@ function updateControls() {
   const both = !!circuit && !!run, steps = run?.unrolled.steps.length ?? 0;
   byId("fold").textContent = stage.unfolded ? "Fold" : "Unfold";
   byId("fold").disabled = !both;
+  byId("fold").hidden = !both && !stage.level.note;
   byId("fold").title = both ? "Space" : stage.level.note;
   byId("steps-field").hidden = steps < 2 || !run.unrolled.isAxis;
   byId("steps").max = most;
@@ -16,6 +17,8 @@ function updateControls() {
   byId("first-shown").textContent = run?.unrolled.times[stage.unrolled.columns[0]] ?? "";
   byId("gradient-field").hidden = !run || scale.empty;
   byId("gradient").checked = stage.gradient;
+  byId("numbers-field").hidden = !MARKS.numbers.size;
+  byId("numbers").checked = stage.numbers;
 }
 
 function setSteps(count, first = stage.first) {
@@ -25,8 +28,9 @@ function setSteps(count, first = stage.first) {
   if (stage.u === 1) camera.set(fitted(1));
 }
 
-function setGradient(on) {
-  stage.gradient = on;
+/** One thing at a time is shown as colour: "gradient" or "numbers". */
+function setColours(what, on) {
+  Object.assign(stage, { gradient: false, numbers: false, [what]: on });
   updateControls();
   paint();
 }
@@ -49,7 +53,7 @@ for (const [id, action] of Object.entries({
 })) byId(id).addEventListener("click", action);
 byId("steps").addEventListener("input", ({ target }) => setSteps(Number(target.value)));
 byId("first").addEventListener("input", ({ target }) => setSteps(stage.count, Number(target.value) - 1));
-byId("gradient").addEventListener("change", ({ target }) => setGradient(target.checked));
+for (const what of ["gradient", "numbers"]) byId(what).addEventListener("change", ({ target }) => setColours(what, target.checked));
 byId("level").addEventListener("change", ({ target }) => {
   openLevel(target.value);
   camera.set(fitted(stage.u));
@@ -63,7 +67,8 @@ new ResizeObserver(() => camera.byHand || camera.set(fitted(stage.u))).observe(s
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const KEYS = {
-  " ": toggle, 0: fitAll, d: otherTheme, g: () => setGradient(!stage.gradient), "?": help,
+  " ": toggle, 0: fitAll, d: otherTheme, g: () => setColours("gradient", !stage.gradient),
+  n: () => setColours("numbers", !stage.numbers), "?": help,
   "+": () => camera.zoom(1.3), "=": () => camera.zoom(1.3), "-": () => camera.zoom(1 / 1.3), _: () => camera.zoom(1 / 1.3),
   "[": () => setSteps(stage.count - 1), "]": () => setSteps(stage.count + 1),
   "{": () => setSteps(stage.count, stage.first - 1), "}": () => setSteps(stage.count, stage.first + 1),
@@ -90,7 +95,10 @@ byId("level").value = DATA.start.level;
 byId("level-field").hidden = Object.keys(DATA.levels).length < 2;
 stage.unfolded = (DATA.start.unfolded && !!DATA.levels[DATA.start.level].unrolled) || !DATA.levels[DATA.start.level].circuit;
 stage.u = stage.unfolded ? 1 : 0;
+byId("numbers-name").textContent = MARKS.legend;
+if (MARKS.widths.size) byId("widest").textContent = `widest arrow: ${MARKS.widest}`;
 setTheme(null);
 openLevel(DATA.start.level);
 camera.set(fitted(stage.u));
+showWays();
 svg.dataset.ready = "";

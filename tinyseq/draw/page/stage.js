@@ -15,7 +15,7 @@ const prefersDark = matchMedia("(prefers-color-scheme: dark)");
 const stage = {
   unfolded: false, u: 0, // 0 is folded, 1 is unfolded
   count: 1, first: 0, columns: null, // the steps: so many, from which on; or these columns
-  gradient: DATA.start.gradient, theme: null,
+  gradient: DATA.start.gradient, numbers: !!DATA.marks.numbers.length && !DATA.start.gradient, theme: null,
   level: null, run: null, graph: null, circuit: null, unrolled: null, scale: null, strip: null,
   known: new Map(), // the elements of nodes that can be chosen, with what is known of them
 };
@@ -108,9 +108,16 @@ function settle() {
 
 function paint() {
   const { unrolled, scale, run } = stage;
-  const on = stage.gradient && !scale?.empty && unrolled;
-  byId("legend").hidden = !on;
-  if (unrolled) unpaint(unrolled, layers.overlay);
+  const on = stage.gradient && !scale?.empty && unrolled, numbers = stage.numbers && MARKS.numbers.size > 0;
+  const made = [...(stage.circuit?.nodes ?? []), ...(unrolled?.nodes.values() ?? [])];
+  byId("legend").hidden = !on && !numbers && !MARKS.widths.size;
+  byId("legend-colours").hidden = !on && !numbers;
+  byId("strip").hidden = !on;
+  unpaint(made, layers.overlay);
+  if (numbers) {
+    paintNumbers(made);
+    explainNumbers();
+  }
   if (!on) return;
   const ramp = isDark() ? DARK_RAMP : LIGHT_RAMP;
   paintGradients(unrolled, scale, ramp, layers.overlay);
