@@ -212,13 +212,16 @@ assert 1 <= len(in_the_loop) <= 3
 #
 # It depends on how much of the time was not arithmetic. So a table of sizes, on this machine, now.
 # Each contender's gradients are compared with the first one's before it is timed, and they run in
-# turn. PyTorch takes part if it is installed; `tinyseq bench` and `python -m benchmarks` have more
-# contenders and more patience.
+# turn. What is left in the loop above is a call of NumPy for every line, and a new pass through
+# memory. `ts.compile(cell, emitter="numba")` writes the same schedule as a loop in machine code, all
+# lines of a gate in one pass; it takes part if Numba is installed (`pip install '.[fast]'`), and so
+# does PyTorch. `tinyseq bench` and `python -m benchmarks` have more contenders and more patience.
 
 # %%
 contenders = {
     "unrolled": ours.unrolled(),
     "compiled": ours.compiled(),
+    "with Numba": ours.compiled(emitter="numba"),
     "torch, loop": peers.torch_loop(),
     "torch.nn": peers.torch_nn,
 }
@@ -239,8 +242,8 @@ figure, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
 names = [name for name in contenders if all(name in race.seconds for race in races)]
 for k, name in enumerate(names):
     shares = [race.median(name) / race.median("unrolled") for race in races]
-    axes.bar(np.arange(len(sizes)) + 0.2 * k, shares, 0.2, label=name)
-axes.set_xticks(np.arange(len(sizes)) + 0.1 * (len(names) - 1))
+    axes.bar(np.arange(len(sizes)) + 0.17 * k, shares, 0.17, label=name)
+axes.set_xticks(np.arange(len(sizes)) + 0.085 * (len(names) - 1))
 axes.set_xticklabels("T{} B{} H{}".format(*size) for size in sizes)
 axes.set_ylabel("time, unrolled = 1")
 axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
@@ -286,6 +289,9 @@ hs, _ = ts.unroll(mine, xs[:3])
 draw.circuit(hs, detail="ops", schedule=my_fast.schedule).save(out / "05_phase_cell.svg")
 
 # %% [markdown]
+# The state is called $h$ in the picture, as it has no name of its own. The sine of the output is dark:
+# the next step does not read it, so it is done for all steps behind the loop.
+#
 # The backward loop of this cell was never written by anyone. It follows from the rules of `sin`,
 # `sigmoid`, `tanh`, and of the product, each one line beside its operation; and the schedule is
 # found as for the LSTM.
@@ -351,6 +357,6 @@ else:
 # **Pictures.** A compiled run is one node on the tape, so there is nothing to draw inside. Draw a
 # run of the original.
 #
-# `tinyseq train` and `tinyseq tour` compile by themselves and say what it gained;
+# `tinyseq train` and `tinyseq tour` compile by themselves and say what it gains;
 # [benchmarks](../benchmarks/RESULTS.md) has the tables against other libraries. The other tutorials
 # are listed in [README.md](README.md).

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import THEMES
 from benchmarks.report import report
 from benchmarks.section import Limit, Section
 from tinyseq.bench import Race
@@ -64,8 +65,6 @@ def test_the_quick_run(tmp_path):
     assert done.returncode == 0, done.stderr + done.stdout
     text = page.read_text(encoding="utf-8")
     titles = [line for line in text.splitlines() if line.startswith("## ")]
-    assert titles == [
-        *("## What was to be reached", "## The tape", "## LSTM, one thread"),
-        *("## Other cells, one thread", "## LSTM, two threads", "## Growth", "## Memory"),
-    ]
+    assert titles[0] == "## What was to be reached"
+    assert len(titles) == 1 + len(THEMES)
     assert "Did not run" not in text
