@@ -155,6 +155,14 @@ def test_compiling_a_compiled_layer_or_model_changes_nothing(make: Any):
     assert ts.compile(fast) is fast
 
 
+def test_a_model_around_a_compiled_cell_can_be_compiled_as_well():
+    cell = ts.compile(nn.GRUCell(3, 4, seed=0).to(np.float64))
+    model = nn.SequenceModel(cell, nn.Linear(4, 2, seed=1).to(np.float64))
+    fast, xs = ts.compile(model), np.random.default_rng(0).normal(size=(5, 2, 3))
+    np.testing.assert_allclose(fast(xs)[0].data, model(xs)[0].data, rtol=1e-10)
+    assert fast.cell is cell and len(fast.compiled_step.cell.loops) == 1
+
+
 def test_the_original_is_left_as_it_was():
     cell = nn.LSTMCell(3, 4, seed=0).to(np.float64)
     layer = nn.LSTM(3, 4, seed=0)

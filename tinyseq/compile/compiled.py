@@ -8,6 +8,11 @@ A compiled cell is a cell: taking one step of it is taking one step of the origi
 hands it whole sequences, for which it writes a loop, once for each combination of shapes. The loop
 is one node of the tape, so it composes with everything around it; second derivatives are those of
 the original cell.
+
+Arrays that a step reads without being given them (an encoder's states in ``self.memory``) are read
+anew at every run, and get their gradient (``shared``). Feeds that read the last output are compiled
+with the cell (``recurrence.feed.OutputFeed``). Where steps are taken one by one after all, as for a
+feed of another kind, ``fast.literal`` and ``fast.explain()`` say so.
 """
 
 from __future__ import annotations
@@ -42,7 +47,8 @@ def compile(
 ) -> Any:
     """A cell, layer or sequence model that computes the same as the given one, faster.
 
-    It shares the parameters with the original. Shapes are found at the first call.
+    It shares the parameters with the original. Shapes are found at the first call. Of a
+    SequenceModel its own call and its loss are compiled, but for ``loss(literal=True)``.
 
     Args:
         module: an ``nn.Cell``, a layer (``RNN``, ``LSTM``, ``GRU``), or a ``SequenceModel``.
@@ -67,17 +73,19 @@ def compile(
 
 
 def _compiled(module: Any, options: Options) -> Any:
-    inside = getattr(module, "cells", None) or [getattr(module, "cell", None)]
-    layered = isinstance(module, SequenceModel | Recurrent)
-    if isinstance(module, Compiled) or (layered and all(isinstance(c, Compiled) for c in inside)):
+    if isinstance(module, Compiled):
         return module
     fast: Any
     if isinstance(module, SequenceModel):
+        if module.compiled_step is not None:
+            return module
         fast = copy.copy(module)
         fast.cell = _compiled(module.cell, options)
         fast.compiled_step = CompiledStep(Compiled(ModelStep(fast), options))
         return fast
     if isinstance(module, Recurrent):
+        if all(isinstance(cell, Compiled) for cell in module.cells):
+            return module
         fast = copy.copy(module)
         fast.cells = [_compiled(cell, options) for cell in module.cells]
         return fast
