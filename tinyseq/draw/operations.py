@@ -3,9 +3,8 @@
     graph = operations(run)               # the unrolled graph
     graph = operations(fold(run))         # the circuit
 
-A product with a parameter is a map, U x + W h: several that are added make one, and one that is cut
-into parts (the gates) is one map a part, U_1 x + W_1 h. Other operations are vertices; what only
-hands a value on (reshaping, stacking, picking) vanishes, and so do biases.
+A product with a parameter is a map, U x + W h (see ``maps``). Other operations are vertices; what
+only hands a value on (reshaping, stacking, picking) vanishes, and so do biases.
 """
 
 from __future__ import annotations
@@ -17,19 +16,13 @@ from typing import Any, NamedTuple
 
 from tinyseq.draw.columns import columns, sortable
 from tinyseq.draw.contract import Edges, copied_states, name_of, neighbours, record
-from tinyseq.draw.fold import Circuit, CircuitVertex, minus
+from tinyseq.draw.fold import Circuit, minus
 from tinyseq.draw.graph import Edge, Graph, Time, Vertex
+from tinyseq.draw.maps import SILENT, AnyVertex, Maps, Term, op_of
 from tinyseq.draw.paths import Argument, Delay, RunPaths, circuit_paths, plus
-from tinyseq.draw.run import RunGraph, RunVertex
+from tinyseq.draw.run import RunGraph
 from tinyseq.draw.text import MINUS, time_text
 
-AnyVertex = RunVertex | CircuitVertex
-
-_SILENT = frozenset(
-    "identity reshape permute broadcast_to astype stack concatenate split unbind pick slice "
-    "getitem".split()
-)
-_PIECES = frozenset({"pick", "slice", "getitem"})
 _ARITHMETIC = {"add": "+", "sub": "−", "mul": "×", "div": "÷", "matmul": "@", "neg": "−"}
 _FUNCTIONS = {
     "sigmoid": "σ", "tanh": "tanh", "relu": "relu", "exp": "exp", "log": "log", "abs": "|·|",
@@ -37,15 +30,6 @@ _FUNCTIONS = {
     "sum": "Σ", "maximum": "max", "minimum": "min", "log_softmax": "log softmax",
     "take_along_axis": "pick",
 }  # fmt: skip
-
-
-class Term(NamedTuple):
-    """A part of a map: what is multiplied, with which parameters, where; which piece of it."""
-
-    source: Argument
-    letters: tuple[str, ...]
-    product: int
-    piece: str = ""
 
 
 class Read(NamedTuple):
@@ -99,7 +83,6 @@ class _Operations:
         across: bool,
         places: Mapping[int, str],
     ) -> None:
-        self.across = across
         self.places = places
         self.source = graph
         self.vertices: Sequence[AnyVertex] = graph.vertices
@@ -119,48 +102,9 @@ class _Operations:
         self.variables = {
             v.id for v in self.vertices if v.variable and (v.kind != "initial" or v.id in initial)
         }
-        self.read = Counter(a.source for v in self.vertices for a in self.arguments(v.id))
-        self.terms: list[tuple[Term, ...]] = []
-        self.pieces: Counter[int] = Counter()
-        self.absorbed: set[int] = set()  # maps that are drawn as parts of others only
-        for v in self.vertices:
-            self.terms.append(self._terms(v))
-        self.absorbed |= {k for k, count in self.pieces.items() if count == self.read[k]}
+        maps = Maps(self.vertices, self.paths, self.variables, across)
+        self.terms, self.absorbed = maps.terms, maps.absorbed
         self.numbers = self._numbers()
-
-    # -- what is a map --
-
-    def _terms(self, v: AnyVertex) -> tuple[Term, ...]:
-        """What a value is the sum of, if it is a map."""
-        if v.kind == "parameter" or v.id in self.learned:
-            return ()
-        given = [a for a in self.arguments(v.id) if a.source not in self.learned]
-        met = [(a, self._letters(v, a.number)) for a in given]
-        if any(letters for _, letters in met):
-            return tuple(Term(a, letters, v.id) for a, letters in met)
-        if not given or any(a.delay != 0 or a.source in self.variables for a in given):
-            return ()
-        if _op(v) in _PIECES and len(given) == 1:
-            base = given[0].source
-            self.pieces[base] += 1
-            gate = v.op.partition(" ")[2]
-            number = gate if gate.isalpha() else str(self.pieces[base])
-            number = number if self.read[base] > 1 else ""
-            return tuple(t._replace(piece=t.piece or number) for t in self._base(base))
-        if not self.across and any(self.vertices[a.source].place != v.place for a in given):
-            return ()
-        alone = all(self.read[a.source] == 1 and self.terms[a.source] for a in given)
-        if alone and (v.op == "add" or (v.op in _SILENT and len(given) == 1)):
-            self.absorbed.update(a.source for a in given)
-            return tuple(term for a in given for term in self.terms[a.source])
-        return ()
-
-    def _letters(self, v: AnyVertex, number: int) -> tuple[str, ...]:
-        """The parameters that an argument is multiplied with."""
-        return tuple(letter for _, letter in sorted(self.paths.factors(v.id, number)))
-
-    def _base(self, k: int) -> tuple[Term, ...]:
-        return () if k in self.variables else self.terms[k]
 
     # -- what is drawn --
 
@@ -169,7 +113,7 @@ class _Operations:
             return False
         if self.terms[v.id]:
             return True
-        return v.kind != "initial" and _op(v) not in _SILENT
+        return v.kind != "initial" and op_of(v) not in SILENT
 
     def _ends(self, argument: Argument) -> list[End]:
         """The drawn vertices from which an argument comes, through what only hands it on."""
@@ -290,7 +234,7 @@ class _Operations:
         return found
 
     def _kind(self, v: AnyVertex) -> str:
-        return "map" if self.terms[v.id] else _op(v)
+        return "map" if self.terms[v.id] else op_of(v)
 
     def _id(self, k: int, is_variable: bool) -> str:
         v = self.vertices[k]
@@ -308,7 +252,7 @@ class _Operations:
             # What stands in for a delayed value in the first steps goes without saying.
             usual = [t for t in terms if self.vertices[t.source.source].kind != "initial"]
             return "map", " + ".join(dict.fromkeys(map(self._term, usual or terms)))
-        op = _op(v)
+        op = op_of(v)
         if op not in _ARITHMETIC:
             function = v.family == "elementwise"
             return "function" if function else "operation", _FUNCTIONS.get(op, op.replace("_", " "))
@@ -344,10 +288,6 @@ class _Operations:
                 seen.update(new)
                 stack += new[::-1]
         return list(found) or ["·"]
-
-
-def _op(v: AnyVertex) -> str:
-    return v.op.partition(" ")[0]
 
 
 def _passed(target: Any, source: Any) -> Delay:
