@@ -10,9 +10,10 @@ import pytest
 import tinyseq as ts
 from compile.checks import assert_same, differences, of_case, results
 from nn.checks import every_cell
-from nn.registry import CELLS, Entry, case
-from tinyseq import nn
+from nn.registry import CELLS, Case, Entry, case
+from tinyseq import nn, ops
 from tinyseq.errors import ConfigError, GraphError
+from tinyseq.recurrence import FreeRunning, ScheduledSampling
 
 LSTM = next(entry for entry in CELLS if entry.name == "lstm")
 
@@ -63,6 +64,54 @@ def test_layers_and_models():
         fast = ts.compile(module, checkpoint_every=4)
         for a, b in zip(run(fast), run(module), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+class Attends(nn.Cell):
+    """Reads an encoder's states: a tensor from outside, and another one handed on in the state."""
+
+    def __init__(self) -> None:
+        self.inner = nn.ElmanCell(3, 4, seed=0).to(np.float64)
+        self.context = ts.tensor(np.random.default_rng(3).normal(size=(2, 4)), requires_grad=True)
+
+    def __call__(self, x: Any, state: Any) -> Any:
+        h, memory = state
+        weights = ops.softmax((memory * ops.expand_dims(h, 1)).sum(-1))
+        read = (memory * ops.expand_dims(weights, 2)).sum(1)
+        h = self.inner(x, h + read * self.context)[1]
+        return h, (h, memory)
+
+
+@pytest.mark.parametrize("every", [1, 2, 6, "sqrt"])
+def test_what_all_steps_read(every: Any):
+    rng = np.random.default_rng(0)
+    cell, xs = Attends(), rng.normal(size=(5, 2, 3))
+    start = rng.normal(size=(2, 4)), rng.normal(size=(2, 6, 4))
+
+    def found(cell: Any, **settings: Any) -> list[np.ndarray]:
+        h, memory = (ts.tensor(s, requires_grad=True) for s in start)
+        ys, (h_end, _) = ts.unroll(cell, xs, (h, memory), **settings)
+        wanted = [h, memory, cell.context, *cell.parameters()]
+        return [ys.data, *ts.grad((ys * ys).sum() + h_end.sum(), wanted)]
+
+    expected = found(cell)
+    for other in (found(cell, checkpoint_every=every),
+                  found(ts.compile(cell, checkpoint_every=every))):  # fmt: skip
+        for a, b in zip(other, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 7])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_outputs_that_are_read(every: int, reverse: bool):
+    """Free running and coins: the last output goes from segment to segment, too."""
+    cell = nn.Stacked([nn.GRUCell(3, 3, seed=0), nn.ElmanCell(3, 3, seed=1)]).to(np.float64)
+    c = Case(cell, np.random.default_rng(0).normal(size=(7, 4, 3)), cell.init_state(4), 7)
+    for make in (
+        lambda: FreeRunning(lambda o: o, 2),
+        lambda: ScheduledSampling(0.5, lambda o: o, 1),
+    ):
+        found = of_case(ts.compile(cell), c, feed=make(), checkpoint_every=every, reverse=reverse)
+        assert_same(found, of_case(cell, c, feed=make(), reverse=reverse))
 
 
 def test_passes_in_turn_use_their_own_memory():

@@ -11,7 +11,7 @@ from compile.checks import assert_same, of_case, results
 from nn.checks import every_cell
 from nn.registry import Entry, case
 from tinyseq import draw, nn, ops
-from tinyseq.errors import ConfigError, DrawError, GraphError
+from tinyseq.errors import ConfigError, DrawError, GraphError, NonFiniteError
 from tinyseq.recurrence import FreeRunning, ScheduledSampling, argmax, sampler
 
 T, N, I, H = 7, 3, 2, 4  # noqa: E741
@@ -133,6 +133,35 @@ def test_nothing_to_differentiate():
 
     ys, h = ts.unroll(step, xs(), start(), checkpoint_every=3)
     assert not ys.requires_grad and not h.requires_grad
+
+
+def test_one_inside_of_another():
+    """Words of letters: the step of the outer recurrence runs an inner one."""
+    letters, words = nn.GRUCell(I, H, seed=0).to(np.float64), nn.ElmanCell(H, H, seed=1)
+    words.to(np.float64)
+    inputs = np.random.default_rng(0).normal(size=(4, 5, N, I))
+
+    def gradients(outer: Any, inner: Any) -> list[np.ndarray]:
+        x = ts.tensor(inputs, requires_grad=True)
+
+        def step(word: Any, h: Any) -> Any:
+            _, read = ts.unroll(letters, word, h, checkpoint_every=inner)
+            return words(read, h)
+
+        ys, _ = ts.unroll(step, x, start(), checkpoint_every=outer)
+        return ts.grad((ys * ys).sum(), [x, *letters.parameters(), *words.parameters()])
+
+    expected = gradients(None, None)
+    for every in ((3, 2), (3, None), (None, 2)):
+        for a, b in zip(gradients(*every), expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-10)
+
+
+def test_a_nan_is_found_in_a_checkpointed_run():
+    inputs = xs()
+    inputs[4, 0, 0] = np.nan
+    with ts.detect_nonfinite(), pytest.raises(NonFiniteError, match="at step 5"):
+        ts.unroll(elman(), inputs, start(), checkpoint_every=3)
 
 
 # -- what the steps read besides ------------------------------------------------------------------
