@@ -15,7 +15,9 @@ from benchmarks.section import Section
 from tinyseq.bench.race import on_cores
 
 # With the number of threads of each.
-THEMES = {"chain": 1, "lstm": 1, "cells": 1, "threads": 2, "growth": 1, "memory": 1, "drawing": 1}
+THEMES = {"chain": 1, "lstm": 1, "cells": 1, "threads": 2, "growth": 1, "memory": 1, "drawing": 1,
+          "gpu": 1}  # fmt: skip
+ON_REQUEST = {"gpu"}  # needs what most machines do not have
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -23,7 +25,8 @@ def main() -> int:
     """0 if all ran; 1 if a theme, or tinyseq in one of them, did not."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small and short, for a first look")
-    parser.add_argument("--only", nargs="+", choices=THEMES, default=list(THEMES), metavar="THEME")
+    usual = [theme for theme in THEMES if theme not in ON_REQUEST]
+    parser.add_argument("--only", nargs="+", choices=THEMES, default=usual, metavar="THEME")
     parser.add_argument("-o", "--out", type=Path, help="the Markdown file to write")
     parser.add_argument("--section", type=Path, help=argparse.SUPPRESS)  # we are such a process
     arguments = parser.parse_args()

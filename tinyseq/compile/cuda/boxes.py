@@ -169,7 +169,8 @@ class Fusion:
         for value in reversed(self.order):
             if self.made_from(value):
                 for index in wanted[id(value)]:
-                    for v, at in self.operands(value, index, shape):
+                    read = self.operands(value, index, shape)
+                    for v, at in read[value.op == "take" :]:  # which row of a table is not known
                         wanted[id(v)][at] = None
         return wanted
 

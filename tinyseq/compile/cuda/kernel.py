@@ -48,7 +48,8 @@ class Kernel:
         self.fusion = Fusion(stores, source)
         groups = self.fusion.groups
         self.threads = max(map(prod, groups), default=0) * (steps if all_steps else 1)
-        self.integer = "long long" if self.threads >= 1 << 31 else "int"
+        largest = max([self.threads, *(prod(v.shape) for v in self.fusion.order)])
+        self.integer = "long long" if largest >= 1 << 31 else "int"
         self.buffers: dict[str, tuple[Buffer, bool]] = {}  # by name, and whether it is written
         self.taken = {*code.RESERVED, *(store.buffer.name for store in stores)}
         for value in self.fusion.order:
@@ -79,7 +80,7 @@ class Kernel:
         size = prod(shape)
         head = [f"const {self.integer} k = i;"]
         if self.all_steps:
-            head = [f"const {self.integer} t = i / {size}, k = i % {size};"]
+            head = [f"const long long t = i / {size};", f"const {self.integer} k = i % {size};"]
         for axis, stride in enumerate(strides(shape)):
             if any(re.search(rf"\bk{axis}\b", line.partition("//")[0]) for line in lines):
                 rest = f" % {shape[axis]}" if axis else ""
