@@ -137,6 +137,43 @@ def scaled(scale: Any) -> FreeRunning:
     return FreeRunning(lambda y: y * scale)
 
 
+def test_choices_of_the_same_text_that_do_not_do_the_same():
+    """Told apart by what is around them, by their defaults, and by whose methods they are."""
+    cell, xs, state = numbers()
+    fast = ts.compile(cell)
+
+    def around(function: Any) -> Any:
+        return lambda y: function(y)
+
+    class Scales:
+        def __init__(self, scale: float) -> None:
+            self.scale = scale
+
+        def choose(self, y: Any) -> Any:
+            return y * self.scale
+
+        def __call__(self, y: Any) -> Any:
+            return y * self.scale
+
+    for choose in (
+        around(ops.tanh), around(ops.sigmoid), lambda y: y * 0.5, lambda y: y * 0.25,
+        *(lambda y, scale=scale: y * scale for scale in (0.1, 0.2)),
+        *(lambda y, scale=scale: y * scale for scale in np.array([[0.1], [0.2]])),
+        *(Scales(scale) for scale in (0.3, 0.4)), *(Scales(scale).choose for scale in (0.3, 0.4)),
+    ):  # fmt: skip
+        feed: Any = FreeRunning(choose)
+        found, expected = (ts.unroll(runs, xs, state, feed=feed)[0] for runs in (fast, cell))
+        np.testing.assert_allclose(found.data, expected.data, rtol=1e-10)
+
+
+def test_a_method_needs_no_new_loop_in_every_run():
+    cell, xs, state = numbers()
+    fast, holder = ts.compile(cell), Noisy(0.5, 0)
+    for _ in range(3):
+        ts.unroll(fast, xs, state, feed=FreeRunning(holder.halved))
+    assert len(fast.loops) == 2
+
+
 def test_epsilon_changes_from_batch_to_batch():
     cell, xs, state = tokens()
     fast = ts.compile(cell)
@@ -165,6 +202,9 @@ class Noisy(OutputFeed):
 
     def draw(self, output: Any) -> Any:
         return self.rng.normal(size=output.shape)
+
+    def halved(self, output: Any) -> Any:
+        return output * 0.5
 
     def mix(self, given: Any, output: Any, drawn: Any) -> Any:
         return self.weight * given + (1 - self.weight) * (output + drawn)

@@ -6,6 +6,10 @@
 They are the same in every step of a run, but not in every run. So the loop is given them like
 parameters, read anew at every call from where they are: an attribute of the cell (or of a module
 inside, also in a list, tuple or dict), or a variable that a function of the cell finds around it.
+
+What the step makes of such an array without tinyseq's operations, ``np.sqrt(self.table)``, is a
+constant of the loop. Another array in its place makes another loop; one that is written over in
+place goes unseen.
 """
 
 from __future__ import annotations
@@ -58,6 +62,19 @@ class Shared:
                 elif isinstance(entry, PLAIN):
                     rest.append((path, number, entry))
         return arrays, tuple(rest)
+
+
+class Same:
+    """Equal to another of the same object; it keeps the object, whose id stays its own."""
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.thing is other.thing
+
+    def __hash__(self) -> int:
+        return id(self.thing)
 
 
 def _is_array(value: Any) -> bool:

@@ -23,7 +23,7 @@ from tinyseq.autograd.tensor import Tensor, tensor
 from tinyseq.autograd.walk import walk_back
 from tinyseq.backend import is_array, namespace
 from tinyseq.compile.program import Program, Value, in_order
-from tinyseq.compile.shared import modules_of
+from tinyseq.compile.shared import Same, modules_of
 from tinyseq.compile.simplify import plain
 from tinyseq.errors import CompileError
 from tinyseq.nn.parameter import Parameter
@@ -129,7 +129,7 @@ def _summary(value: Any, arrays: bool) -> Any:
     array = isinstance(value, Tensor) or is_array(value)
     if array and not isinstance(value, Parameter) and not arrays:
         return "an array"
-    return id(value)
+    return Same(value)
 
 
 def refuse_memory(before: dict[str, Any], after: dict[str, Any]) -> None:

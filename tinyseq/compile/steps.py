@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from tinyseq import structure
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import as_array
-from tinyseq.compile.shared import PLAIN
+from tinyseq.compile.shared import PLAIN, Same
 from tinyseq.errors import ShapeError
 from tinyseq.nn.cell import Cell
 from tinyseq.ops import where
@@ -66,12 +66,16 @@ def kind_of(thing: Any) -> Any:
         return thing
     if isinstance(thing, Tensor | np.ndarray | np.random.Generator):
         return type(thing)
+    if isinstance(thing, MethodType):
+        return kind_of(thing.__func__), Same(thing.__self__)
     if isinstance(thing, FunctionType):
         around = [cell.cell_contents for cell in thing.__closure__ or ()]
-        inside = tuple(id(a) if isinstance(a, FunctionType) else kind_of(a) for a in around)
-        return thing.__code__, inside
+        inside = [Same(a) if isinstance(a, FunctionType) else kind_of(a) for a in around]
+        settled = [*(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values()]
+        inside += [a if isinstance(a, PLAIN) else Same(a) for a in settled]
+        return thing.__code__, tuple(inside)
     if isinstance(thing, OutputFeed | Sampler):
         left_out = getattr(thing, "beforehand", ())
         settings = {name: kind_of(a) for name, a in vars(thing).items() if name not in left_out}
         return type(thing), tuple(settings.items())
-    return id(thing)
+    return Same(thing)
