@@ -34,7 +34,7 @@ def over(function: Any) -> Any:
         for k in range(x.size):
             y[k] = function(x[k])
 
-    return numba.njit(pipeline_class=fused_math._Distinct, **fused_math.HOW)(run)
+    return numba.njit(pipeline_class=fused_math.Distinct, **fused_math.HOW)(run)
 
 
 LOOPS = {

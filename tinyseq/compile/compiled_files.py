@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 _ONE_AT_A_TIME = threading.Lock()
+_UNTIL_EXIT: list[tempfile.TemporaryDirectory] = []
 
 
 def load(source: str) -> ModuleType:
@@ -46,19 +47,20 @@ def folder() -> Path:
         with tempfile.TemporaryFile(dir=path):
             return path
     except (OSError, RuntimeError):
-        return Path(tempfile.mkdtemp(prefix="tinyseq-"))
+        _UNTIL_EXIT.append(tempfile.TemporaryDirectory(prefix="tinyseq-"))
+        return Path(_UNTIL_EXIT[-1].name)
 
 
 @cache
 def _called() -> str:
     here = Path(__file__).parent
-    return "".join((here / f"fused_{part}.py").read_text() for part in ("math", "products"))
+    return "".join((here / f"fused_{part}.py").read_text("utf-8") for part in ("math", "products"))
 
 
 def _write(path: Path, source: str) -> None:
     """The file; as it is, if it is there, for Numba goes by its date."""
-    if path.exists() and path.read_text(encoding="utf-8") == source:
+    if path.exists() and path.read_bytes() == source.encode():
         return
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-        file.write(source)
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        file.write(source.encode())
     os.replace(file.name, path)

@@ -5,7 +5,7 @@ A plan of a step is a list of Nest, Product and lines of NumPy, in the order of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -125,14 +125,10 @@ class Fused(_Writer):
     def add(self, plan: Plan, operations: list[Operation]) -> None:
         """Put operations into nests: the last one that takes them before anything they wait for."""
         for operation in operations:
-            for part in reversed(plan):
-                if isinstance(part, Nest) and part.takes(operation):
-                    break
-                if waits_for(operation, part):
-                    plan.append(Nest(operation.shape, [operation]))
-                    break
-            else:
-                plan.append(Nest(operation.shape, [operation]))
+            if not any(nest.takes(operation) for nest in open_nests(plan, operation)):
+                nest = Nest(operation.shape)
+                nest.takes(operation)
+                plan.append(nest)
 
     def add_lines(self, plan: Plan, write: Callable[[], None]) -> None:
         """Put lines of NumPy behind the others."""
@@ -249,6 +245,15 @@ class Fused(_Writer):
             return []
         found = self.operation(value, "{0} + {1}", [value, value.inputs[2]], target)
         return [found] if found else None
+
+
+def open_nests(plan: Plan, operation: Operation) -> Iterator[Nest]:
+    """The nests of a plan, the last one first, up to what the operation has to come after."""
+    for part in reversed(plan):
+        if isinstance(part, Nest):
+            yield part
+        if waits_for(operation, part):
+            return
 
 
 def waits_for(operation: Operation, part: Nest | Product | list[str]) -> bool:

@@ -22,7 +22,7 @@ from numba.core.compiler import Compiler
 from numba.extending import intrinsic, overload, register_jitable
 
 
-class _Distinct(Compiler):
+class Distinct(Compiler):
     """Compiles a function whose arrays do not share memory, so that its loops become vectors."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -34,12 +34,17 @@ class _Distinct(Compiler):
 HOW: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
 
 
-def loop(function: Callable[..., None]) -> Any:
-    """Compile a loop over arrays that do not share memory; kept on disk beside its file.
+def kept(function: Callable[..., Any], **how: Any) -> Any:
+    """Compile a function; what comes out is kept on disk, if there is a place for it."""
+    try:
+        return njit(cache=True, **HOW, **how)(function)
+    except RuntimeError:  # the folder of the package and that of the user are not writable
+        return njit(**HOW, **how)(function)
 
-    It runs without the interpreter's lock.
-    """
-    return njit(cache=True, pipeline_class=_Distinct, **HOW)(function)
+
+def loop(function: Callable[..., None]) -> Any:
+    """Compile a loop over arrays that share no memory; it runs without the interpreter's lock."""
+    return kept(function, pipeline_class=Distinct)
 
 
 def given(array: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from tinyseq.compile.fused_math import HOW
+from tinyseq.compile.fused_math import HOW, kept
 
 _LONG = bool(binding.get_host_cpu_features().get("avx512f"))
 REGISTER = 64 if _LONG else 32  # bytes that one instruction works on
@@ -61,7 +61,7 @@ def _readable(matrix: np.ndarray) -> np.ndarray:
     return matrix
 
 
-@njit(cache=True, **HOW)
+@kept
 def _pack(matrix: Any, tiles: Any) -> None:
     width, columns = tiles.shape[2], matrix.shape[1]
     for tile in range(tiles.shape[0]):
@@ -73,7 +73,7 @@ def _pack(matrix: Any, tiles: Any) -> None:
                 tiles[tile, k, j] = 0
 
 
-@njit(cache=True, **HOW)
+@kept
 def product(a: Any, tiles: Any, out: Any) -> None:
     """out = a b, with b as tiles: a (N, K), tiles (J / width, K, width), out (N, J)."""
     columns, width = out.shape[1], tiles.shape[2]

@@ -106,6 +106,7 @@ class Nest:
 
     shape: tuple[int, ...]
     operations: list[Operation] = field(default_factory=list)
+    made: dict[int, Operation] = field(default_factory=dict)  # by the ids of the values
 
     def takes(self, new: Operation) -> bool:
         """Add an operation, if all that is computed stays the same."""
@@ -118,17 +119,17 @@ class Nest:
         if any(new.target.clashes(e, self.shape) for e in [*written, *read]):
             return False
         self.operations.append(new)
+        if new.makes:
+            self.made[id(new.value)] = new
         return True
 
     def maker(self, operation: Operation, operand: int) -> Operation | None:
         """The operation of this nest whose variable an operand is."""
         value = operation.operands[operand]
-        for op in self.operations:
-            if op is operation:
-                break
-            if op.makes and op.value is value and operation.reads[operand] is not None:
-                return op if value.shape == self.shape else None
-        return None
+        found = self.made.get(id(value))
+        if found is operation or operation.reads[operand] is None or value.shape != self.shape:
+            return None
+        return found
 
     def loads(self, operation: Operation) -> list[Element]:
         """The elements that an operation reads from arrays."""
