@@ -81,7 +81,7 @@ class Kept:
             steps, every, _kinds(inputs), _kinds(states), _kinds(parameters),
             structure.skeleton(xs), structure.skeleton(state), isinstance(step, Ragged), needed,
             tuple(shared), _kinds(shared.values()), settings, kind_of(feed_of(step)),
-            xp.__name__,
+            xp is np,
         )  # fmt: skip
         loop = self.get(key, shared)
         if loop is None and key not in self.growing:
