@@ -20,7 +20,6 @@ from draw.runs import (
 )
 from tinyseq import draw, nn, ops
 from tinyseq.draw.curves import holds
-from tinyseq.errors import DrawError
 from tinyseq.recurrence import unroll
 
 CIRCUITS = {f"circuit of {case}": lambda case=case: draw.circuit(case.run(5)) for case in CASES}
@@ -233,17 +232,6 @@ def test_a_truncated_edge_is_dashed():
     (case,) = (case for case in CASES if case.name == "truncated")
     wires = draw.unrolled(case.run(4)).scene.wires
     assert [(w.edge.source, w.edge.target) for w in wires if w.dashed] == [("h(2)", "h(3)")]
-
-
-def test_recurrences_inside_each_other_are_refused():
-    W = nn.Parameter(np.ones((I, I)), "W")
-    for i in (1, 2):
-        with ts.scope("row", i):
-            for j in (1, 2):
-                with ts.scope("step", j):
-                    h = ts.label(ops.tanh(data(1)[0][0] @ W), "h")
-    with pytest.raises(DrawError, match="one axis of time"):
-        draw.unrolled(h)
 
 
 def test_layout_does_not_depend_on_what_was_drawn_before():

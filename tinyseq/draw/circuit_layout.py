@@ -9,7 +9,7 @@ from tinyseq.draw.clusters import clusters
 from tinyseq.draw.curves import Curve, headed, on_border, sampled
 from tinyseq.draw.field import Field
 from tinyseq.draw.graph import Edge, Graph, Time
-from tinyseq.draw.route import letter_spots, routed, with_letter
+from tinyseq.draw.route import is_marked, letter_spots, routed, with_letter
 from tinyseq.draw.rows import heights
 from tinyseq.draw.scene import Disc, Note, Point, Scene, Square, Wire
 from tinyseq.draw.style import colours, inked, names, sizes, tinted
@@ -43,7 +43,7 @@ def circuit_scene(graph: Graph) -> Scene:
         field.add_points([(x + i * half, y + j * half) for i in (-1, 0, 1) for j in (-1, 0, 1)])
     wires = routed([(e, discs[e.source], discs[e.target]) for e in plain], field)
     for wire in loops:
-        marked = wire.tip is not None and wire.edge.parameters
+        marked = wire.tip is not None and is_marked(wire.edge)
         if marked:
             wire = with_letter(wire, letter_spots([wire], field, outside=True)[0], field)
         wires.append(wire)
@@ -52,7 +52,7 @@ def circuit_scene(graph: Graph) -> Scene:
         tuple(tinted(disc, colour) for disc in discs.values()),
         tuple(inked(wire, discs, colour) for wire in wires),
         tuple(squares),
-        tuple(_number(square, delay) for square, delay in squares.items() if delay != 1),
+        tuple(_beside(square, _number(delay)) for square, delay in squares.items() if delay != 1),
         clusters(graph, discs, wires),
     )
 
@@ -72,15 +72,18 @@ def _loops(edges: Sequence[Edge], discs: dict[str, Disc]) -> tuple[dict[Square, 
     lanes: list[tuple[float, int]] = []  # the row and lane of every delay so far
     squares: dict[Square, Time] = {}
     wires: list[Wire] = []
+    # A lane has room for the longest number that stands beside a delay, if several are beside it.
+    apart = LANE + max((_number(d).width for _, d in shared if isinstance(d, tuple)), default=0.0)
     for (source, delay), group in order:
         disc, (low, high) = discs[source], span(group)
         passed = [lane for y, lane in lanes if low < y < high or y == disc.y]
         lane = 1 + max(passed) if passed else 0
         lanes.append((disc.y, lane))
-        square = Square(disc.width / 2 + BESIDE + LANE * lane, disc.y)
+        square = Square(disc.width / 2 + BESIDE + apart * lane, disc.y)
         squares[square] = delay
         recurs = any(e.target == source for e in group)
-        wires.append(Wire(group[0], source, square, _outwards(disc, square, recurs, lane)))
+        own = next((e for e in group if discs[e.target].vertex.loop == disc.vertex.loop), group[0])
+        wires.append(Wire(own, source, square, _outwards(disc, square, recurs, lane)))
         for edge in group:
             curve, tip = headed(_inwards(square, discs[edge.target], lane))
             wires.append(Wire(edge, square, edge.target, curve, tip))
@@ -115,6 +118,18 @@ def _ahead(point: Point, direction: Point, distance: float) -> Point:
     return point[0] + distance * direction[0], point[1] + distance * direction[1]
 
 
-def _number(square: Square, delay: Time) -> Note:
-    text = Name(str(delay).replace("-", MINUS), bold=False, italic=False, size=11.0)
+def _delay_text(delay: Time) -> str:
+    """A delay as a number; along two axes as what is read: i-1, the row before, or j-1."""
+    if isinstance(delay, int):
+        return str(delay).replace("-", MINUS)
+    axes = zip("ijkl", delay, strict=False)
+    return ", ".join(f"{axis}{MINUS if d > 0 else '+'}{abs(d)}" for axis, d in axes if d)
+
+
+def _number(delay: Time) -> Name:
+    """What is written beside a delay that is not 1."""
+    return Name(_delay_text(delay), bold=False, italic=isinstance(delay, tuple), size=11.0)
+
+
+def _beside(square: Square, text: Name) -> Note:
     return Note(text, square.x + square.side / 2 + text.width / 2 + 4, square.y)

@@ -2,16 +2,19 @@
 
 Recurrences that go along with each other share their columns: the two directions of a bidirectional
 network, a readout in a pass of its own. One that starts from what another has come to (a decoder
-from its encoder's last state, or one that attends to all of its states) stands behind it.
+from its encoder's last state, or one that attends to all of its states) stands behind it. A step of
+a slow recurrence stands where the last step stands that it waits for.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
+from functools import cache
 from typing import Any
 
-from tinyseq.draw.graph import Graph, Step, Time
+from tinyseq.draw.graph import Graph, Step, Time, sortable
+from tinyseq.draw.pace import pace
 from tinyseq.draw.run import RunGraph
 from tinyseq.draw.stages import stages
 
@@ -25,7 +28,14 @@ def columns(run: RunGraph, initial: Collection[int] = ()) -> Columns:
         run: what was extracted.
         initial: the ids of the initial states that are shown, whose steps have columns too.
     """
-    stage = stages(run).depth
+    at = pace(run)
+
+    @cache
+    def beside(loop: int, own: Time) -> tuple[int, ...]:
+        """When a step is made: of a slow recurrence, by the steps of the one that it waits for."""
+        return sortable(at.beside(loop, own)[1])
+
+    stage = stages(run, at).depth
     trees = {
         loop.number
         for loop in run.loops
@@ -35,11 +45,11 @@ def columns(run: RunGraph, initial: Collection[int] = ()) -> Columns:
     for role, members in zip(run.roles, run.members, strict=True):
         if role.kind == "initial":
             members = [k for k in members if k in initial]
-        for time in dict.fromkeys([run.times[k] for k in members]):
-            if time is not None and role.loop is not None:
+        for time, own in dict.fromkeys([(run.times[k], at.times[k]) for k in members]):
+            if time is not None and own is not None and role.loop is not None:
                 # The nodes of a tree stand together if they are equally far from the root.
                 is_tree = role.loop in trees
-                key = (-len(time),) if is_tree else sortable(time)  # type: ignore[arg-type]
+                key = (-len(time),) if is_tree else beside(role.loop, own)  # type: ignore[arg-type]
                 found[stage.get(role.loop, 0), key][role.loop, time] = None
     return tuple(tuple(found[key]) for key in sorted(found))
 
@@ -64,8 +74,3 @@ def behind(column: tuple[Step, ...], before: tuple[Step, ...]) -> bool:
     return not {loop for loop, _ in column} & {loop for loop, _ in before} and (
         sortable(column[0][1]) <= sortable(before[0][1])
     )
-
-
-def sortable(time: Time) -> tuple[int, ...]:
-    """A time as it is sorted: steps inside a step follow it."""
-    return (time,) if isinstance(time, int) else tuple(time)

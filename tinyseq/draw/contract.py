@@ -14,9 +14,10 @@ from collections.abc import Collection, Container
 from typing import Any
 
 from tinyseq.autograd.engine import paused_gc
-from tinyseq.draw.columns import columns
+from tinyseq.draw.columns import columns, sortable
 from tinyseq.draw.fold import Circuit, minus
 from tinyseq.draw.graph import Edge, Graph, Time, Vertex
+from tinyseq.draw.pace import pace
 from tinyseq.draw.paths import RunPaths, circuit_paths
 from tinyseq.draw.run import RunGraph
 from tinyseq.draw.stages import titles
@@ -60,8 +61,10 @@ def _circuit(circuit: Circuit) -> Graph:
     edges = Edges()
     for v in vertices:
         if drawn[v.id]:
-            for s, delay, letters in paths.into(v.id):
-                edges.add(vertices[s], v, Edge(name_of(vertices[s]), name_of(v), delay, letters))
+            for k, delay, letters in paths.into(v.id):
+                s = vertices[k]
+                rate = 1 if delay is None else circuit.pace.between(s.loop, v.loop)
+                edges.add(s, v, Edge(name_of(s), name_of(v), delay, letters, rate=rate))
     return Graph(
         tuple(record(v, name_of(v), edges.states) for v in vertices if drawn[v.id]),
         edges.all(),
@@ -114,13 +117,15 @@ def _run(run: RunGraph, shown: set[Time] | None, initial: set[int], values: bool
         for time in {run.times[k] for k in members}
         if time is not None
     }
+    at = pace(run)
     return Graph(
         tuple(records.values()),
         whole,
-        tuple(sorted(times)),
+        tuple(sorted(times, key=sortable)),
         cut,
         columns(run, initial),
-        titles(run),
+        titles(run, at),
+        grids=at.grids,
     )
 
 
@@ -188,9 +193,13 @@ def record(
 
 
 def neighbours(run: RunGraph, times: set[Time]) -> set[Time]:
-    """The steps just before and after the given ones."""
+    """The steps just before and after the given ones; those around them in a grid."""
     found: set[Time] = set()
     for loop in run.loops:
+        for time in times.intersection(loop.times):
+            if isinstance(time, tuple) and len(time) == 2:
+                i, j = time
+                found |= {(i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)}
         for a, b in zip(loop.times, loop.times[1:], strict=False):
             if a in times:
                 found.add(b)

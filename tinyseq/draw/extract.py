@@ -209,14 +209,15 @@ class _Reader:
 def _sources(node: Node) -> Sequence[Node | None]:
     """What a part of a value is made from: an element of a stack, from that element alone."""
     whole = node.parents[0]
-    if whole is not None and whole.name == "stack" and whole.params["axis"] == 0:
-        index = node.params["index"]
-        first = index[0] if isinstance(index, tuple) and index else index
-        if isinstance(first, slice):
-            return whole.parents[first]
-        if isinstance(first, int):
-            return [whole.parents[first]]
-    return node.parents
+    index = node.params["index"]
+    found: Sequence[Node | None] = [whole]
+    for part in index if isinstance(index, tuple) else (index,):
+        stacks = [n for n in found if n is not None and n.name == "stack" and not n.params["axis"]]
+        if len(stacks) < len(found) or not isinstance(part, int | slice):
+            break
+        chosen = (n.parents[part] if isinstance(part, slice) else [n.parents[part]] for n in stacks)
+        found = [n for nodes in chosen for n in nodes]
+    return found
 
 
 def _named(variable: Variable) -> tuple[int | None, str, str]:

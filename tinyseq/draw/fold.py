@@ -19,9 +19,9 @@ from typing import NamedTuple
 from tinyseq.autograd.engine import paused_gc
 from tinyseq.draw.classes import classes, described, difference
 from tinyseq.draw.graph import Time
+from tinyseq.draw.pace import Pace, pace
 from tinyseq.draw.run import RunGraph, grouped
 from tinyseq.draw.stages import titles
-from tinyseq.errors import FoldError
 
 
 class Input(NamedTuple):
@@ -68,10 +68,12 @@ class Circuit:
     Attributes:
         vertices: in the order in which a step computes them.
         titles: as those of a Graph.
+        pace: how the recurrences go along with each other.
     """
 
     vertices: tuple[CircuitVertex, ...]
     titles: tuple[tuple[int, str], ...] = ()
+    pace: Pace = Pace()
 
 
 def fold(run: RunGraph) -> Circuit:
@@ -81,19 +83,24 @@ def fold(run: RunGraph) -> Circuit:
         FoldError: no recurrence of two steps or more, or steps that differ (the first difference).
     """
     with paused_gc():
-        folding = _Folding(run, classes(run))
-        return Circuit(tuple(map(folding.vertex, range(len(folding.groups)))), titles(run))
+        at = pace(run)
+        folding = _Folding(run, classes(run), at)
+        vertices = tuple(map(folding.vertex, range(len(folding.groups))))
+        return Circuit(vertices, titles(run, at), at)
 
 
 class _Folding:
     """What the vertices of a class read, found argument by argument."""
 
-    def __init__(self, run: RunGraph, number: Sequence[int]) -> None:
+    def __init__(self, run: RunGraph, number: Sequence[int], at: Pace) -> None:
         self.run = run
+        self.pace = at
+        self.steps = at.times  # of every value, in steps of its own recurrence
         self.number = number
         self.groups = run.members if number is run.role else grouped(number, max(number) + 1)
         # An initial state stands in for a delayed one; it is not itself some steps ago.
-        self.times = list(run.times)
+        self.times = list(at.times)
+        self.parents = _through_carried(run)
         for role, members in zip(run.roles, run.members, strict=True):
             for k in members if role.kind == "initial" else ():
                 self.times[k] = None
@@ -129,7 +136,7 @@ class _Folding:
         self, members: Sequence[int]
     ) -> tuple[tuple[Input | None, ...], tuple[tuple[int, int], ...]]:
         """What a class reads in every step, and what stands in for it in the first steps."""
-        parents = self.run.parents
+        parents = self.parents
         if len(members) == 1:
             (k,) = members
             found = [self._input(k, p) for p in parents[k]]
@@ -173,7 +180,10 @@ class _Folding:
         else:
             if len(set(sources)) == 1 == len(set(delays)):
                 return Input(sources[0], delays[0]), []
-            entries = list(map(Input, sources, delays))
+            if self.pace.rates:
+                entries = [self._input(k, p) for k, p in zip(members, column, strict=True)]
+            else:
+                entries = list(map(Input, sources, delays))
         count = Counter(entries)
         if len(count) == 1:
             return entries[0], []
@@ -185,12 +195,27 @@ class _Folding:
         """The class that a value comes from, and how long ago."""
         if p is None:
             return None
-        now, then = self.run.times[k], self.run.times[p]
+        now, then = self.steps[k], self.steps[p]
         if then is None:
             return Input(self.number[p], 0)
         if now is None or self.times[p] is None:
             return Input(self.number[p], None)
-        return Input(self.number[p], minus(now, then))
+        return Input(self.number[p], self._delay(k, p))
+
+    def _delay(self, k: int, p: int) -> Time | None:
+        """How long ago a value was made that another one reads."""
+        return minus(self._step(k, self._loop([p])), self._step(p, self._loop([k])))
+
+    def _step(self, k: int, other: int | None) -> Time:
+        """The step of a value: that of the other recurrence into which it falls, if it is slower.
+
+        And otherwise that of its own.
+        """
+        step, loop = self.steps[k], self._loop([k])
+        assert step is not None
+        if isinstance(step, int) and (other, loop) in self.pace.rates:
+            return self.pace.rates[other, loop].beat(step)  # type: ignore[index]
+        return step
 
     def _usual(
         self,
@@ -216,13 +241,14 @@ class _Folding:
         if usual is not None and len(set(column)) == 1:
             return Input(usual.source, None)
         delay = usual.delay if usual is not None else None
-        there = set() if usual is None else {run.times[k] for k in self.groups[usual.source]}
+        group = [] if usual is None else self.groups[usual.source]
+        source = self._loop(group) if group else None
+        there = {self._step(k, loop) for k in group if self.steps[k] is not None}
         for k, p, entry in zip(members, column, entries, strict=True):
             if entry == usual or (p is not None and run.roles[run.role[p]].kind == "initial"):
                 continue
-            time = run.times[k]
-            assert time is not None  # what belongs to no step is alone in its class
-            if delay is None or delay == 0 or minus(time, delay) in there:
+            # What belongs to no step is alone in its class: here are steps.
+            if delay is None or delay == 0 or minus(self._step(k, source), delay) in there:
                 example = entries.index(usual)
                 w, q = members[example], column[example]
                 raise difference(
@@ -238,8 +264,25 @@ class _Folding:
         return described(None if k is None else self.run.vertex(k))
 
 
-def minus(later: Time, earlier: Time) -> Time:
-    """The difference of two times, by components if they have several.
+def _through_carried(run: RunGraph) -> Sequence[tuple[int | None, ...]]:
+    """The parents of every value; in place of a state that an inner recurrence goes on with, that.
+
+    For whoever reads it in the first step of the second time round, it is but the last state.
+    """
+    if all(loop.outer is None for loop in run.loops):
+        return run.parents
+    loops = [role.loop for role in run.roles]
+    carried: dict[int | None, int | None] = {}
+    for role, members in zip(run.roles, run.members, strict=True):
+        for k in members if role.kind == "initial" and role.op == "identity" else ():
+            (p,) = run.parents[k]
+            if p is not None and loops[run.role[p]] == role.loop:
+                carried[k] = p
+    return [tuple([carried.get(p, p) for p in parents]) for parents in run.parents]
+
+
+def minus(later: Time, earlier: Time) -> Time | None:
+    """The difference of two times, by components if they have several; None if there is none.
 
     In a tree, where the time of a node is the way to it from the root, it is the way from a node
     down to what it reads: (2,) for its second child.
@@ -251,4 +294,4 @@ def minus(later: Time, earlier: Time) -> Time:
     if isinstance(later, tuple) and isinstance(earlier, tuple):
         if earlier[: len(later)] == later:
             return earlier[len(later) :]
-    raise FoldError(f"step {later!r} reads step {earlier!r}: these times have no difference")
+    return None

@@ -10,12 +10,18 @@ Layout and overlays read them; so can a test that asks whether a model is wired 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 # The index of a step: an integer, or a tuple where recurrences are nested or run over a grid.
 Time = int | tuple[int, ...]
 Step = tuple[int | None, Time]  # of a recurrence, by its number
 OPERATIONS = frozenset({"map", "function", "arithmetic", "operation", "module"})  # kinds
+
+
+def sortable(time: Time) -> tuple[int, ...]:
+    """A time as it is sorted: steps inside a step follow it."""
+    return (time,) if isinstance(time, int) else time
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,8 @@ class Edge:
         parameters: the symbols of what the source is multiplied with on the way.
         detached: whether the value goes this way but no gradient comes back (truncation).
         place: when a compiled loop multiplies with the parameters, where a schedule was given.
+        rate: in a circuit, how many steps of the source's recurrence there are to one of the
+            target's: 4, or 1/4. The delay is then counted in steps of the slower one.
     """
 
     source: str
@@ -68,10 +76,12 @@ class Edge:
     parameters: tuple[str, ...] = ()
     detached: bool = False
     place: str | None = None
+    rate: Fraction | int = 1
 
     def __str__(self) -> str:
         arrow = f" -{','.join(self.parameters)}-> " if self.parameters else " -> "
         notes = [f"delay {self.delay}"] if self.delay not in (0, None) else []
+        notes += [f"rate {self.rate}"] * (self.rate != 1)
         notes += ["one step"] * (self.delay is None) + ["detached"] * self.detached
         return self.source + arrow + self.target + (f" ({', '.join(notes)})" if notes else "")
 
@@ -88,6 +98,7 @@ class Graph:
             a column if their recurrences go along with each other.
         titles: the names of modules that follow each other, such as encoder and decoder, by the
             numbers of their recurrences.
+        grids: the numbers of the recurrences that run along two axes.
     """
 
     vertices: tuple[Vertex, ...]
@@ -96,11 +107,12 @@ class Graph:
     cut: tuple[Edge, ...] = ()
     columns: tuple[tuple[Step, ...], ...] = ()
     titles: tuple[tuple[int, str], ...] = ()
+    grids: frozenset[int] = frozenset()
 
     @property
     def shown(self) -> tuple[Time, ...]:
         """The times that vertices have, in rising order."""
-        return tuple(sorted({v.time for v in self.vertices if v.time is not None}))
+        return tuple(sorted({v.time for v in self.vertices if v.time is not None}, key=sortable))
 
     def __str__(self) -> str:
         lines = [str(edge) for edge in self.edges]

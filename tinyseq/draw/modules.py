@@ -21,7 +21,7 @@ from tinyseq.draw.paths import plus
 from tinyseq.draw.run import RunGraph
 from tinyseq.draw.text import time_text
 
-Call = tuple[str, int]  # the path of a module, and which call in its step
+Call = tuple[str, int, int | None]  # the path of a module, which call in its step, which loop
 
 
 def modules(
@@ -50,11 +50,14 @@ def closed(graph: Graph, depth: int | None) -> Graph:
     graph = _without(graph, [v.id for v in graph.vertices if _is_loose(v, call)])
     box: dict[str, str] = {}
     vertices: dict[str, Vertex] = {}
+    loops: dict[str, dict[int | None, int]] = defaultdict(dict)  # in which a module is called
     for v in graph.vertices:
         if v.kind in OPERATIONS and v.id in call:
-            path, number = call[v.id]
+            path, number, loop = call[v.id]
+            others = loops[path].setdefault(loop, sum(k is not None for k in loops[path]))
             step = "" if v.time is None else f"({time_text(v.time)})"
             outside = "" if v.loop is not None else " outside"
+            outside += f" of loop {others + 1}" * (loop is not None and others > 0)
             box[v.id] = f"{path} {number + 1}{outside}{step}"
             name = path.rpartition(".")[2]
             vertices.setdefault(
@@ -115,7 +118,7 @@ def _between(
     letters: dict[Edge, dict[str, None]] = defaultdict(dict)
     for e in edges:
         source, target = box.get(e.source, e.source), box.get(e.target, e.target)
-        inside = e.delay == 0 and call.get(e.source) == call.get(e.target, ("", -1))
+        inside = e.delay == 0 and call.get(e.source) == call.get(e.target, ("", -1, None))
         # A variable of a module that the module goes on to read is shown as what it puts out.
         if inside and (source == target or e.source not in box):
             continue
@@ -135,19 +138,20 @@ def _calls(graph: Graph, depth: int | None) -> dict[str, Call]:
     }
     opened = {tuple(parts[:k]) for parts in path.values() for k in range(1, len(parts))}
     found: dict[str, Call] = {}
-    seen: dict[str, dict[str, int]] = {}  # behind a vertex: calls of each module, the last ones
+    # Behind a vertex: the last calls of each module in each loop.
+    seen: dict[str, dict[tuple[str, int | None], int]] = {}
     for v in graph.vertices:
-        own = ".".join(path[v.id])
-        behind: dict[str, int] = {}
+        own = ".".join(path[v.id]), v.loop
+        behind: dict[tuple[str, int | None], int] = {}
         number = 0
         for s in sources[v.id]:
             for other, count in seen.get(s, {}).items():
                 behind[other] = max(count, behind.get(other, 0))
             if own in seen.get(s, {}):
-                again = found.get(s, ("", 0))[0] != own
+                again = s not in found or (found[s][0], found[s][2]) != own
                 number = max(number, seen[s][own] + again)
-        if own and v.kind != "input" and tuple(path[v.id]) not in opened:
-            found[v.id] = own, number
+        if own[0] and v.kind != "input" and tuple(path[v.id]) not in opened:
+            found[v.id] = own[0], number, v.loop
             behind[own] = number
         seen[v.id] = behind
     return found

@@ -51,7 +51,7 @@ def routed(edges: Sequence[Joined], field: Field) -> list[Wire]:
             field.add_points(moved(points, shift))
     for _, ks in order:
         alike = [wires[k] for k in ks]
-        if alike[0].edge.parameters:
+        if is_marked(alike[0].edge):
             for k, spot in zip(ks, letter_spots(alike, field), strict=True):
                 wires[k] = with_letter(wires[k], spot, field)
     return [wires[k] for k in range(len(edges))]
@@ -81,9 +81,24 @@ def _best_way(source: Disc, target: Disc, field: Field) -> Curve:
     return min(ways, key=cost)
 
 
+def is_marked(edge: Edge) -> bool:
+    """Whether something is written on an edge."""
+    return bool(edge.parameters) or edge.rate != 1
+
+
 def letters(edge: Edge, size: float = LETTER_SIZE) -> Name:
-    """How the parameters of an edge are written on it."""
-    return listed(edge.parameters, size)
+    """What is written on an edge: its parameters, and whether it goes between different rates.
+
+    As in signal processing: ↓4 reads every fourth value, ↑4 reads each value four times.
+    """
+    if edge.rate == 1:
+        return listed(edge.parameters, size)
+    sign = f"↓{edge.rate}" if edge.rate > 1 else f"↑{1 / edge.rate}"
+    mark = Name(sign, bold=False, italic=False, size=0.9 * size)
+    if not edge.parameters:
+        return mark
+    first = listed(edge.parameters, size)
+    return replace(first, rest=(*first.rest, mark))
 
 
 def letter_spots(wires: Sequence[Wire], field: Field, outside: bool = False) -> list[Point]:

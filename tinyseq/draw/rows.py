@@ -53,16 +53,19 @@ def rows(graph: Graph) -> list[str]:
             sources[t].add(s)
             readers[s].add(t)
 
-    level: dict[str, float] = {}
+    level: dict[str, int] = {}
     for name in sorted(place, key=place.__getitem__):
         level[name] = 0 if given[name] else 1 + max((level[s] for s in sources[name]), default=0)
+    order = {name: (float(level[name]), place[name], 1) for name in place}
     for name in place:
         if given[name] and readers[name]:
-            above = max(level[reader] for reader in readers[name])
-            below = min(level[reader] for reader in readers[name])
+            lowest = min(readers[name], key=lambda reader: (level[reader], place[reader]))
             compared = all(
                 not readers[reader] and any(not given[s] for s in sources[reader])
                 for reader in readers[name]
             )
-            level[name] = above + 0.5 if compared else below - 0.5
-    return sorted(place, key=lambda name: (level[name], place[name]))
+            if compared:  # above what it is compared with
+                order[name] = max(level[reader] for reader in readers[name]) + 0.5, place[name], 0
+            else:  # just below the first that reads it
+                order[name] = float(level[lowest]), place[lowest], 0
+    return sorted(place, key=order.__getitem__)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from tinyseq.draw.graph import Time
+from tinyseq.draw.pace import Pace
 from tinyseq.draw.run import RunGraph
 
 Path = tuple[str, ...]
@@ -27,15 +28,16 @@ class Stages(NamedTuple):
     depth: Mapping[int | None, int]
 
 
-def stages(run: RunGraph) -> Stages:
-    """The stages of a run."""
+def stages(run: RunGraph, at: Pace) -> Stages:
+    """The stages of a run; also recurrences of different rates may go along with each other."""
     if len(run.loops) < 2:
         return Stages({k.number: 0 for k in run.loops}, {k.number: 0 for k in run.loops})
     delays, read, follows = _reading(run)
     group = {loop.number: loop.number for loop in run.loops}
     steps = {loop.number: loop.times for loop in run.loops}
     for (a, b), times in read.items():
-        if len(delays[a, b]) < len(times) or (len(steps[a]) == 1 and steps[a] == steps[b]):
+        along = len(delays[a, b]) < len(times) or (a, b) in at.rates or (b, a) in at.rates
+        if along or (len(steps[a]) == 1 and steps[a] == steps[b]):
             joined = group[b]
             group = {loop: group[a] if g == joined else g for loop, g in group.items()}
     depth = dict.fromkeys(group.values(), 0)
@@ -46,13 +48,13 @@ def stages(run: RunGraph) -> Stages:
     return Stages(group, {loop: depth[group[loop]] for loop in group})
 
 
-def titles(run: RunGraph) -> tuple[tuple[int, str], ...]:
+def titles(run: RunGraph, at: Pace) -> tuple[tuple[int, str], ...]:
     """The recurrences of several stages, each with the name of its stage; none if there are none.
 
     The name is that of the module that the states of a stage are computed in, and those of no other
     stage.
     """
-    group = stages(run).group
+    group = stages(run, at).group
     if len(set(group.values())) < 2:
         return ()
     states = {(role.loop, role.variable) for role in run.roles if role.kind == "initial"}

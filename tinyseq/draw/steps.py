@@ -19,11 +19,29 @@ from tinyseq.draw.graph import Time
 
 @dataclass(frozen=True)
 class Loop:
-    """One recurrence: the modules in which it ran, and its times in the order of running."""
+    """One recurrence.
+
+    Attributes:
+        number: its own.
+        path: the modules in which it ran.
+        times: in the order of running.
+        outer: the number of the recurrence in whose steps it ran, or None.
+    """
 
     number: int
     path: tuple[str, ...]
     times: tuple[Time, ...]
+    outer: int | None = None
+
+    @property
+    def firsts(self) -> list[Time]:
+        """The first time, or the first one in every step of the outer recurrence."""
+        if self.outer is None:
+            return [self.times[0]]
+        found: dict[Any, Time] = {}
+        for time in self.times:
+            found.setdefault(_tuple(time)[:-1], time)
+        return list(found.values())
 
 
 class Place(NamedTuple):
@@ -54,7 +72,7 @@ def places(scopes: Iterable[Scope | None]) -> tuple[dict[Scope | None, Place], t
     run = {scope: at for siblings in steps.values() for scope, at in _runs(siblings).items()}
     found: dict[Scope | None, Place] = {None: Place(None, None, (), (), 0)}
     numbers: dict[object, int] = {}
-    times: list[tuple[tuple[str, ...], dict[Time, None]]] = []
+    times: list[tuple[tuple[str, ...], dict[Time, None], int | None]] = []
     for scope in ordered:
         above = found[scope.parent]
         if scope.index is None:
@@ -69,10 +87,11 @@ def places(scopes: Iterable[Scope | None]) -> tuple[dict[Scope | None, Place], t
         inside = scope.parent if above.loop is None else (above.loop, above.offset)
         number = numbers.setdefault((inside, scope.label, which), len(numbers))
         if number == len(times):
-            times.append((above.path, {}))
+            times.append((above.path, {}, above.loop))
         times[number][1][time] = None
         found[scope] = Place(number, time, above.path, (-again,), scope.start)
-    return found, tuple(Loop(k, path, tuple(ts)) for k, (path, ts) in enumerate(times))
+    loops = [Loop(k, path, tuple(ts), outer) for k, (path, ts, outer) in enumerate(times)]
+    return found, tuple(loops)
 
 
 def _runs(steps: Sequence[Scope]) -> dict[Scope, tuple[int, int]]:

@@ -15,13 +15,13 @@ from tinyseq.draw.columns import behind, shown_columns
 from tinyseq.draw.curves import ARROW, leaving, part, reaching, straight
 from tinyseq.draw.field import Field
 from tinyseq.draw.graph import Edge, Graph, Step
+from tinyseq.draw.grid_layout import grid_scene
 from tinyseq.draw.route import letters, routed
 from tinyseq.draw.rows import heights
 from tinyseq.draw.scene import Disc, Note, Scene, Wire
 from tinyseq.draw.style import COLUMN, DIAMETER, GREY, colours, inked, names, sizes, tinted
 from tinyseq.draw.text import Name, width
 from tinyseq.draw.tree_layout import is_tree, tree_scene
-from tinyseq.errors import DrawError
 
 BETWEEN = 30.0  # more room between recurrences of which one follows the other
 STUB = 28.0  # how much is drawn of an edge that leads into a gap
@@ -30,19 +30,12 @@ STUB = 28.0  # how much is drawn of an edge that leads into a gap
 def unrolled_scene(graph: Graph) -> Scene:
     """Place an unrolled graph: columns in the order of time, rows in the order of computation.
 
-    A recurrence over a tree is laid out as a tree.
-
-    Raises:
-        DrawError: steps whose time is not a number.
+    A recurrence over a tree is laid out as a tree, one along two axes as a lattice.
     """
     if is_tree(graph.times):
         return tree_scene(graph)
-    odd = next((time for time in graph.times if not isinstance(time, int)), None)
-    if odd is not None:
-        raise DrawError(
-            f"an unrolled picture has one axis of time, but this run has a step {odd!r}: "
-            "recurrences inside each other, or over a grid, cannot be laid out in columns"
-        )
+    if graph.grids:
+        return grid_scene(graph)
     written = names(graph)
     size = sizes(graph, written)
     height = heights(graph)

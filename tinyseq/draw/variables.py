@@ -1,7 +1,8 @@
 """Which values of a run are the variables of its picture: of which step, and under which name.
 
 * A leaf that is learned and that several steps share is a parameter, whatever its label.
-* A slice of a sequence belongs to the step that reads it.
+* A slice of a sequence belongs to the step that reads it; and so does a value that has others of
+  its label, each read by a step of its own.
 * A number outside the steps with the label of a number in every step is their total: left out.
 * Leaves of one time with one label and one array are one input, read by several recurrences.
 * What a recurrence starts from, and a state that truncation has cut off, are initial states.
@@ -51,6 +52,7 @@ def find_variables(nodes: Sequence[Node], where: Where, loops: Sequence[Loop]) -
     carrying = {n for n in labelled if n.primitive is None or n.primitive.name == "identity"}
     computed = {(step[n][0], n.label) for n in labelled if n not in carrying}
     outside = [node for node in labelled if step[node] == OUTSIDE]
+    series: dict[Any, dict[Step, Node]] = defaultdict(dict)
     for node, readers in zip(outside, _readers(nodes, where, outside), strict=True):
         if node.primitive is None and node.requires_grad and len(readers) > 1:
             parameters.add(node)
@@ -61,6 +63,11 @@ def find_variables(nodes: Sequence[Node], where: Where, loops: Sequence[Loop]) -
             elif (loop, node.label) in computed and time == loops[loop].times[0]:
                 anew = any(step[n] == (loop, time) and n.label == node.label for n in carrying)
                 step[node] = (loop, time if anew else before[loop][time])
+            elif node.primitive is not None:
+                series[loop, node.label][loop, time] = node
+    for row in series.values():
+        if len(row) > 1:
+            step.update((node, at) for at, node in row.items())
     left_out = parameters | _totals(step, outside)
     repeated = _repeated([node for node in labelled if node not in left_out], step)
     left_out.update(repeated)
@@ -167,8 +174,8 @@ def _initial(
     given = [n for n in labelled if n.label in labels and n in carrying]
     beside = {(step[n], n.label) for n in computed} if given else ()
     found = {n for n in given if (step[n], n.label) in beside}
-    firsts = {loop.number: loop.times[0] for loop in loops}
-    starts = {(k, time) for k, first in firsts.items() for time in (first, before[k][first])}
+    starts = {(loop.number, time) for loop in loops for time in loop.firsts}
+    starts |= {(k.number, before[k.number][k.times[0]]) for k in loops}
     ways = {(step[n][0], n.name, n.label) for n in computed if step[n] not in starts}
     running = {loop for loop, _, _ in ways}
     there = [n for n in labelled if step[n] in starts]
