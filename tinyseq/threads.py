@@ -77,6 +77,11 @@ def one_blas_thread() -> Iterator[None]:
                 set_(_Limits.before)
 
 
+def only_one() -> bool:
+    """Whether it is now inside of ``one_thread``."""
+    return _Limits.asked > 0
+
+
 def usable_threads() -> int:
     """How many threads a computation may take: as many as the products of NumPy's OpenBLAS use.
 

@@ -271,6 +271,27 @@ def test_none_is_as_many_as_the_products_use(monkeypatch: Any):
     assert told(fast).startswith("1 thread: ")
 
 
+@pytest.mark.usefixtures("always")
+def test_a_limit_holds_for_loops_that_were_made_before(monkeypatch: Any):
+    """The same parts, one after the other: the same bits."""
+    for variable in number_of_threads._VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    c = case(LSTM, 5, 4)
+    fast = ts.compile(c.cell, threads=2)
+    before = of_case(fast, c)
+    assert told(fast).startswith("2 threads")
+
+    def no_thread(*args: Any, **settings: Any) -> None:
+        raise AssertionError("a thread was started")
+
+    monkeypatch.setattr(split, "Thread", no_thread)
+    with number_of_threads.one_thread():
+        for name, found in of_case(fast, c).items():
+            np.testing.assert_array_equal(found, before[name])
+    with pytest.raises(AssertionError, match="a thread was started"):
+        of_case(fast, c)
+
+
 def seen_inside(monkeypatch: Any, cell: Any, xs: Any, **settings: Any) -> set[int]:
     """The numbers of BLAS threads while a loop runs, of a library that has 4."""
     number, seen = [4], set()

@@ -17,7 +17,7 @@ import numpy as np
 
 from tinyseq.compile.lines import dtype_of
 from tinyseq.compile.program import Program, Value
-from tinyseq.threads import one_blas_thread
+from tinyseq.threads import one_blas_thread, only_one
 
 Part = tuple[slice, Program, Any]  # its rows of the batch, the step for so many, and their loop
 
@@ -89,7 +89,14 @@ class Split:
         return forward, backward
 
     def _side_by_side(self, run: Callable[[int, slice], None]) -> None:
-        """``run(number, rows)`` for all parts at the same time, the first one in this thread."""
+        """``run(number, rows)`` for all parts at the same time, the first one in this thread.
+
+        One after the other inside of ``tinyseq.threads.one_thread``.
+        """
+        if only_one():
+            for k, part in enumerate(self.parts):
+                run(k, part[0])
+            return
         failed: list[BaseException] = []
 
         def guarded(k: int) -> None:
