@@ -190,6 +190,31 @@ def test_a_step_that_holds_a_bit_of_everything(mixed: Any):
     assert_same(results(fast, xs, state), results(cell, xs, state))
 
 
+class Reshaped(nn.Cell):
+    """A bias that is the state in another shape, powers, and a state that is turned around."""
+
+    def __init__(self) -> None:
+        self.W = nn.Parameter(np.random.default_rng(0).normal(size=(6, 6)) * 0.4)
+
+    def __call__(self, x, state):
+        a, b, c = state
+        new = ops.tanh(ops.linear(a, self.W, ops.reshape(b, (6,))))
+        power = 0.5**new + (-2.0) ** 3.0 * (new + 2) ** -0.5
+        turned = ops.reshape(ops.sum(new, axis=0), (3, 2))
+        return power, (new + x, ops.transpose(turned) * 0.1 + b[:, ::-1], c[:, ::-1])
+
+    def init_state(self, batch):
+        return np.ones((batch, 6)), np.zeros((2, 3)), np.zeros((batch, 3))
+
+
+def test_views_that_no_formula_finds():
+    rng = np.random.default_rng(1)
+    state = tuple(rng.normal(size=shape) for shape in ((5, 6), (2, 3), (5, 3)))
+    xs = rng.normal(size=(9, 5, 6))
+    cell = Reshaped()
+    assert_same(results(ts.compile(cell, emitter="numba"), xs, state), results(cell, xs, state))
+
+
 def test_arrays_of_every_kind_may_be_passed(mixed: Any):
     cell, fast, xs, state = mixed
     expected = results(cell, xs, state)

@@ -103,23 +103,25 @@ class Fused(_Writer):
         for value in values:
             if value.op in VIEWS and not self.slots[id(value)].whole:
                 continue
-            product = self.product_of(value)
+            product, operations = self.product_of(value), self.operations(value)
+            if operations is None or (id(value) in self.tiles and product is None):
+                self.add_lines(plan, partial(self.step, value))
+                continue
             if product is not None:
                 plan.append(product)
-            operations = self.bias(value) if product else self.operations(value)
-            if operations is None:
-                self.add_lines(plan, partial(self.step, value))
-            else:
-                self.add(plan, operations)
+            self.add(plan, operations)
+        read_by_lines: set[int] = set()
         for like, value, slot in moves:
             target = Element(slot.array, "t + 1" if slot.span else "", own(like), like.shape)
             copied = self.operation(like, "{0}", [value], target, makes=False)
             if copied is None:
                 line = f"{self.sliced(slot, like)}[...] = {self.ref(value, 'step')}"
                 self.add_lines(plan, partial(self.write, line))
+                read_by_lines.add(id(value))
             else:
                 self.add(plan, [copied])
-        self.elide(plan, [value for _, value, _ in moves])
+        moved = {id(value) for _, value, _ in moves}
+        self.elide(plan, moved - read_by_lines)
         return plan
 
     def add(self, plan: Plan, operations: list[Operation]) -> None:
@@ -159,6 +161,9 @@ class Fused(_Writer):
             ]
             if any(dtype_of(v) != dtype_of(value) for v in value.inputs):
                 return None
+        elif id(value) in self.tiles:  # after the product, its bias is added
+            bias = value.inputs[2:]
+            found = [self.operation(value, "{0} + {1}", [value, b], target) for b in bias]
         elif is_fusible(value):
             found = [self.operation(value, *_formula(value), target)]
         else:
@@ -186,14 +191,16 @@ class Fused(_Writer):
             if element is None:
                 return None
             reads.append(element.of(index))
+        if any(read and read.clashes(target, value.shape) for read in reads):
+            return None  # it would read what it has written
         meeting = meets_in(value) if makes and value.op not in VIEWS else dtype_of(value)
         return Operation(value, formula, operands, reads, meeting, target, makes, user or value)
 
-    def elide(self, plan: Plan, moved: list[Value]) -> None:
-        """Write to no array that nobody reads."""
+    def elide(self, plan: Plan, moved: set[int]) -> None:
+        """Write to no array that nobody reads; what is moved is read by the operation that does."""
         program = self.program
         handed_on = [*program.new_states, *program.state_grads]
-        kept = self.saved | {id(v) for v in handed_on if not any(v is m for m in moved)}
+        kept = self.saved | ({id(v) for v in handed_on} - moved)
         for values in (program.outputs, program.input_grads, program.parameter_grads):
             kept |= {id(v) for v in values}
         nests = [nest for nest in plan if isinstance(nest, Nest)]
@@ -237,14 +244,6 @@ class Fused(_Writer):
             return None
         tiles = self.tiles[id(value)]
         return Product(value, texts[0], tiles, texts[1], [left.array, tiles, out.array])
-
-    def bias(self, value: Value) -> list[Operation] | None:
-        """What is added to a product."""
-        target = self.element(value)
-        if len(value.inputs) < 3 or target is None:
-            return []
-        found = self.operation(value, "{0} + {1}", [value, value.inputs[2]], target)
-        return [found] if found else None
 
 
 def open_nests(plan: Plan, operation: Operation) -> Iterator[Nest]:

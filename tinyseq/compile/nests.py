@@ -193,4 +193,6 @@ def number(content: Any, dtype: str) -> str:
         text = "np.nan" if isnan(content) else "np.inf" if content > 0 else "-np.inf"
     else:
         text = repr(float(content))
-    return text if dtype == "float64" else f"{dtype}({text})"
+    if dtype != "float64":
+        return f"{dtype}({text})"
+    return f"({text})" if text.startswith("-") else text
