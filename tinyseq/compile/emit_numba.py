@@ -118,9 +118,10 @@ class _Writer(Fused):
             self.tiles[id(value)] = known[key]
 
     def room(self, values: list[Value]) -> int:
-        """The bytes that the backward pass's own values take, a step: those that have an array."""
+        """The bytes that a step reads and writes: of its own values, those that have an array."""
         held = [v for v in values if v.op not in VIEWS and not self.is_passing(v)]
-        return sum(bytes_of(v) for v in held)
+        read = [v for v in self.schedule.saved if v.op not in VIEWS] if self.backward else []
+        return sum(bytes_of(v) for v in [*held, *read])
 
     def is_passing(self, value: Value) -> bool:
         """Whether a value is likely to be a variable in a nest, or a piece of another."""
