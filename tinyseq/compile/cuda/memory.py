@@ -34,7 +34,7 @@ class Memory(Lines):
 
     def __init__(self, schedule: Schedule, steps: int) -> None:
         self.steps = steps
-        self.plan = Plan(schedule, steps)
+        self.plan = Plan(schedule)
         self.program = self.plan.program
         self.names: set[str] = set()
         self.buffers: dict[int, Buffer] = {}

@@ -50,11 +50,10 @@ class Plan:
         looped: the sources that a loop reads: a captured loop reads from where it was captured.
     """
 
-    def __init__(self, given: Schedule, steps: int) -> None:
+    def __init__(self, given: Schedule) -> None:
         program, self.owners = in_parts(apart(given.program))
         made = schedule(program)
         self.program: Program = made.program
-        self.steps = steps
         self.after = {id(v) for v in made.backward["after"]}
         self.fixed = {id(v) for p in (made.forward, made.backward) for v in p["once"]}
         self.stages = {
