@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinyseq as ts
-from draw.runs import CASES, H, I, N, as_networkx, data, same, unrolled_again, wiring
+from draw.runs import CASES, H, I, K, N, as_networkx, data, same, unrolled_again, wiring
 from tinyseq import nn, ops
 from tinyseq.draw import contract, extract, fold
 from tinyseq.errors import DrawError, FoldError
@@ -176,3 +176,16 @@ def test_a_state_without_a_label_is_an_error_in_the_circuit():
 def test_isomorphism_helper_labels_every_node():
     graph = as_networkx(CASES[0].circuit)
     assert {graph.nodes[n]["label"] for n in graph} == {"x", "h", "o", "L", "y"}
+
+
+def test_a_step_that_lacks_one_of_two_values_of_a_label_keeps_the_name_of_the_other():
+    """The last target that is fed back is read by no step; the one to compare with is the other."""
+    xs, ys = data(4)
+    model = nn.SequenceModel(nn.OutputRecurrentCell(I, H, K, seed=0))
+    loss, _ = model.loss(nn.Forced(xs, ys), np.roll(ys, 1, 1))
+    circuit = contract(fold(extract(loss)))
+    assert [v.id for v in circuit.vertices] == ["x", "y1", "y2", "h", "o", "L"]
+    assert {("y1", "R", "h", 1), ("y2", "", "L", 0)} <= set(wiring(circuit))
+    unrolled = contract(extract(loss))
+    compared = {e.source for e in unrolled.edges if e.target.startswith("L") and e.source[0] == "y"}
+    assert compared == {f"y2({t})" for t in (1, 2, 3, 4)}

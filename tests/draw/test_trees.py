@@ -128,3 +128,28 @@ def test_a_tree_has_no_circuit_and_says_why():
 def test_large_trees_are_drawn_whole():
     graph = draw.unrolled(loss(balanced_tree(100))).graph
     assert len(graph.vertices) == 199 + 100 + 3
+
+
+def leaves_of(kind):
+    """Four inputs that are labelled before the recurrence over the tree begins."""
+    data = np.random.default_rng(0).normal(size=(4, 2, 3))
+    if kind == "one label":
+        return [ts.label(ts.tensor(x), "x") for x in data]
+    if kind == "a label each":
+        return [ts.label(ts.tensor(x), f"w{k}") for k, x in enumerate(data)]
+    return nn.Embedding(5, 3, seed=0)(ts.label(np.array([[1], [2], [3], [4]]), "w"))
+
+
+@pytest.mark.parametrize("kind", ["one label", "a label each", "words of a lexicon"])
+def test_inputs_from_outside_stand_below_their_leaves(kind):
+    _, h = unroll_tree(nn.RecursiveCell(3, 4, seed=0), ((0, 1), (2, 3)), leaves_of(kind))
+    scene = draw.unrolled(h).scene
+    at = {disc.vertex.id: disc for disc in scene.discs}
+    read = [(at[w.edge.source], at[w.edge.target]) for w in scene.wires if "V" in w.edge.parameters]
+    assert len(read) == 4
+    for x, leaf in read:
+        assert x.x == leaf.x and x.y < leaf.y
+        assert x.vertex.time == leaf.vertex.time
+    words = [disc for disc in scene.discs if disc.vertex.time is None]
+    assert len(words) == (kind == "words of a lexicon")
+    assert all(word.y < min(x.y for x, _ in read) for word in words)

@@ -25,7 +25,7 @@ def classes(run: RunGraph) -> Sequence[int]:
         FoldError: no recurrence has two steps, or the steps have different operations.
     """
     for loop in run.loops:
-        if len({len(time) for time in loop.times if isinstance(time, tuple)}) > 1:
+        if loop.is_tree:
             raise FoldError(
                 "a recurrence over a tree has no circuit: its leaves and its other nodes compute "
                 "in different ways. draw.unrolled draws the tree."

@@ -36,11 +36,7 @@ def columns(run: RunGraph, initial: Collection[int] = ()) -> Columns:
         return sortable(at.beside(loop, own)[1])
 
     stage = stages(run, at).depth
-    trees = {
-        loop.number
-        for loop in run.loops
-        if len({len(time) for time in loop.times if isinstance(time, tuple)}) > 1
-    }
+    trees = {loop.number for loop in run.loops if loop.is_tree}
     found: dict[Any, dict[Step, None]] = defaultdict(dict)
     for role, members in zip(run.roles, run.members, strict=True):
         if role.kind == "initial":

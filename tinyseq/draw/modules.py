@@ -120,7 +120,7 @@ def _between(
         source, target = box.get(e.source, e.source), box.get(e.target, e.target)
         inside = e.delay == 0 and call.get(e.source) == call.get(e.target, ("", -1, None))
         # A variable of a module that the module goes on to read is shown as what it puts out.
-        if inside and (source == target or e.source not in box):
+        if inside and (source == target or (e.source not in box and e.target in box)):
             continue
         key = replace(e, source=source, target=target, parameters=())
         letters[key].update(dict.fromkeys(e.parameters))

@@ -34,6 +34,11 @@ class Loop:
     outer: int | None = None
 
     @property
+    def is_tree(self) -> bool:
+        """Whether its times are positions in a tree: ways from the root of unlike length."""
+        return len({len(time) for time in self.times if isinstance(time, tuple)}) > 1
+
+    @property
     def firsts(self) -> list[Time]:
         """The first time, or the first one in every step of the outer recurrence."""
         if self.outer is None:

@@ -34,9 +34,11 @@ def tree_scene(graph: Graph) -> Scene:
     below: dict[str, Any] = {}  # inputs of leaves
     positions = sorted(graph.shown)
     inner = {time[:-1] for time in positions if isinstance(time, tuple) and time}
+    inside = {v.id for v in graph.vertices if v.time is not None}
+    computed = {e.target for e in graph.edges if e.source in inside}
     for v in sorted(graph.vertices, key=lambda v: order[v.label]):
         if v.time is not None:
-            leaf = v.kind == "input" and v.time not in inner
+            leaf = v.id not in computed and v.time not in inner
             below.update({v.id: v.time} if leaf else {})
             at[v.time] += [] if leaf else [v.id]
     numbered = [time for time in positions if any(time == below[id] for id in below)]
@@ -64,12 +66,14 @@ def tree_scene(graph: Graph) -> Scene:
     given = [v.id for v in above if v.kind == "input"]
     for k, v in enumerate([v for v in above if v.id not in given], 1):
         place[v.id] = top, ROW * k
-    for k, id in enumerate(given, 1):  # as the target, beside what it is compared with
-        reader = next((e.target for e in graph.edges if e.source == id and e.target in place), None)
-        place[id] = (
-            (top if reader is None else place[reader][0]) + 1.4 * COLUMN * k,
-            (0.0 if reader is None else place[reader][1]),
-        )
+    for k, id in enumerate(given, 1):
+        readers = [e.target for e in graph.edges if e.source == id and e.target in place]
+        x, y = place[readers[0]] if readers else (top, 0.0)
+        if len(readers) > 1:  # what many nodes read, below all of them
+            x = sum(place[reader][0] for reader in readers) / len(readers)
+            place[id] = x, min(y for _, y in place.values()) - 1.4 * ROW
+        else:  # as the target, beside what it is compared with
+            place[id] = x + 1.4 * COLUMN * k, y
     colour = colours(graph)
     discs = {v.id: Disc(v, written[v.id], *place[v.id], *size[v.label]) for v in graph.vertices}
     wires = routed(

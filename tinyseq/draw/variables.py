@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -63,10 +63,10 @@ def find_variables(nodes: Sequence[Node], where: Where, loops: Sequence[Loop]) -
             elif (loop, node.label) in computed and time == loops[loop].times[0]:
                 anew = any(step[n] == (loop, time) and n.label == node.label for n in carrying)
                 step[node] = (loop, time if anew else before[loop][time])
-            elif node.primitive is not None:
+            else:
                 series[loop, node.label][loop, time] = node
-    for row in series.values():
-        if len(row) > 1:
+    for (loop, _), row in series.items():
+        if len(row) > 1 or loops[loop].is_tree:
             step.update((node, at) for at, node in row.items())
     left_out = parameters | _totals(step, outside)
     repeated = _repeated([node for node in labelled if node not in left_out], step)
@@ -77,7 +77,7 @@ def find_variables(nodes: Sequence[Node], where: Where, loops: Sequence[Loop]) -
     for n in initial:
         if step[n] in busy:
             step[n] = (step[n][0], before[step[n][0]][step[n][1]])
-    names = _names(labelled, step, initial)
+    names = _names(labelled, step, initial, where)
     variables = {}
     for n in labelled:
         kind = "initial" if n in initial else "input" if n.primitive is None else "variable"
@@ -198,12 +198,15 @@ def _before(loop: Loop) -> dict[Any, Any]:
 
 
 def _names(
-    labelled: Sequence[Node], step: Mapping[Node, Step], initial: Collection[Node]
+    labelled: Sequence[Node],
+    step: Mapping[Node, Step],
+    initial: Collection[Node],
+    where: Where,
 ) -> dict[Node, str]:
     """A name for every variable, the same at all times: the label, numbered if it is not unique.
 
     Of one recurrence, the k-th value of a label in a step is the same variable as in other steps;
-    an initial state is the first.
+    an initial state is the first. Where a step has fewer than another, it is known by its rank.
     """
     alike: dict[Any, list[Node]] = defaultdict(list)
     for node in labelled:
@@ -214,10 +217,7 @@ def _names(
         steps = [(step[n], n in initial) for n in group]
         keys: list[Any] = [at[0] for at, _ in steps]
         if len(set(steps)) < len(steps):
-            count: Counter[Any] = Counter()
-            for k, step_of_one in enumerate(steps):
-                keys[k] = (keys[k], count[step_of_one])
-                count[step_of_one] += 1
+            keys = _counted(group, steps, where)
         variables = dict.fromkeys(keys, label)
         number = 0
         for key in variables if len(variables) > 1 else ():
@@ -227,3 +227,29 @@ def _names(
             taken.add(variables[key])
         names.update(zip(group, [variables[key] for key in keys], strict=True))
     return names
+
+
+def _counted(group: Sequence[Node], steps: Sequence[Any], where: Where) -> list[Any]:
+    """For each of some values with one label its recurrence, and which of its step it is."""
+    of_step: dict[Any, list[int]] = defaultdict(list)
+    for k, at in enumerate(steps):
+        of_step[at].append(k)
+    longest: dict[Any, list[int]] = {}
+    for ((loop, _), _), members in of_step.items():
+        if len(members) > len(longest.get(loop, ())):
+            longest[loop] = members
+
+    def rank(k: int) -> int:
+        return group[k].order - where[group[k].scope].start
+
+    found: list[Any] = [None] * len(group)
+    for ((loop, _), is_initial), members in of_step.items():
+        numbers = list(range(len(members)))
+        if len(members) < len(longest[loop]) and not is_initial:
+            known = {rank(k): number for number, k in enumerate(longest[loop])}
+            by_rank = [known.get(rank(k)) for k in members]
+            numbers = [number for number in by_rank if number is not None]
+            numbers = numbers if len(numbers) == len(members) else list(range(len(members)))
+        for k, number in zip(members, numbers, strict=True):
+            found[k] = loop, number
+    return found
