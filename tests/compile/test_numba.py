@@ -215,6 +215,22 @@ def test_views_that_no_formula_finds():
     assert_same(results(ts.compile(cell, emitter="numba"), xs, state), results(cell, xs, state))
 
 
+class Clock(nn.Cell):
+    """h' = tanh(x + h / (n + 1)), of which half a number is kept as well; n' = n + 1."""
+
+    def __call__(self, x, state):
+        h, half, n = state
+        h = ops.tanh(x + h / (n + 1) + half.astype(h.dtype))
+        return h, (h, (h * 0.5).astype(np.float16), n + 1)
+
+
+def test_integers_and_halves_are_left_to_numpy():
+    xs = np.random.default_rng(1).normal(size=(9, 5, 2))
+    state = np.zeros((5, 2)), np.zeros((5, 2), np.float16), np.zeros((5, 1), int)
+    fast = ts.compile(Clock(), emitter="numba")
+    assert_same(results(fast, xs, state), results(Clock(), xs, state), within=1e-3)
+
+
 def test_arrays_of_every_kind_may_be_passed(mixed: Any):
     cell, fast, xs, state = mixed
     expected = results(cell, xs, state)

@@ -180,7 +180,11 @@ class Fused(_Writer):
         user: Value | None = None,
         indices: list[tuple[Any, ...]] | None = None,
     ) -> Operation | None:
-        """An operation on all elements of a value; None if one of them cannot be found."""
+        """An operation on all elements of a value; None if a loop cannot do it."""
+        meeting = meets_in(value) if makes and value.op not in VIEWS else dtype_of(value)
+        kinds = {meeting, dtype_of(value), *(dtype_of(v) for v in operands)}
+        if "float16" in kinds or (meeting not in FLOATS and len(kinds) > 1):
+            return None
         indices = indices or [spread(v.shape, value.shape) for v in operands]
         reads: list[Element | None] = []
         for operand, index in zip(operands, indices, strict=True):
@@ -193,7 +197,6 @@ class Fused(_Writer):
             reads.append(element.of(index))
         if any(read and read.clashes(target, value.shape) for read in reads):
             return None  # it would read what it has written
-        meeting = meets_in(value) if makes and value.op not in VIEWS else dtype_of(value)
         return Operation(value, formula, operands, reads, meeting, target, makes, user or value)
 
     def elide(self, plan: Plan, moved: set[int]) -> None:

@@ -189,6 +189,8 @@ class Nest:
 
 def number(content: Any, dtype: str) -> str:
     """A number of a dtype, as it is written in a loop."""
+    if dtype not in FLOATS:
+        return repr(np.dtype(dtype).type(content).item())
     if not isfinite(content):
         text = "np.nan" if isnan(content) else "np.inf" if content > 0 else "-np.inf"
     else:
