@@ -20,7 +20,7 @@ import numpy as np
 
 from tinyseq.backend import flush_tiny
 from tinyseq.compile.columns import columns
-from tinyseq.compile.lines import ELEMENTWISE, VIEWS, Slot, bytes_of, dtype_of
+from tinyseq.compile.lines import ELEMENTWISE, UFUNCS, VIEWS, Slot, bytes_of, dtype_of
 from tinyseq.compile.program import Value
 from tinyseq.compile.schedule import Schedule
 from tinyseq.compile.sums import Sums
@@ -60,20 +60,16 @@ class _Writer(Sums):
         """The source of build(), with forward() and backward() inside."""
         forward = self.write_forward()
         backward = self.write_backward()
-        code = [line.partition("  # ")[0] for line in backward]
-        words = set(re.findall(r"(?<!\.)\b\w+", "\n".join(code)))
-        kept = [name for name in self.kept if name in words or f"{name}_" in words]
+        used = _words(backward)
+        kept = [name for name in self.kept if name in used or f"{name}_" in used]
         forward[-1] += f", {_tuple(kept)}"
         backward[1:1] = [f"    {_tuple(kept)} = kept"] if kept else []
-        ufuncs = sorted({line.split("(")[0].strip() for line in [*forward, *backward]} & set(NAMES))
-        names = {*ufuncs, "add", "tanh", "multiply", "dot", "empty", "array", "concatenate"}
-        head = [f"{name} = np.{name}" for name in [*sorted(names), "broadcast_to", "matmul"]]
-        uses = any("products(" in line for line in [*forward, *backward])
+        used = _words([*self.build, *forward, *backward])
         lines = [
-            *["from tinyseq.compile.products import products", "", ""] * uses,
+            *["from tinyseq.compile.products import products", "", ""] * ("products" in used),
             "def build(np, constants, calls, flush_tiny):",
             f"    T = {self.steps}",
-            *_in(head),
+            *(f"    {name} = np.{name}" for name in sorted(FROM_NUMPY & used)),
             "",
             *_in(self.build),
             "",
@@ -318,15 +314,24 @@ class _Writer(Sums):
         for value in values:
             name = self.name(self.wish(value))
             self.slots[id(value)] = Slot(name, "", 0, "call", whole=False)
-            refs = [self.ref(v, "step") for v in value.inputs]
-            assert value.primitive is not None
-            if value.op in VIEWS:
-                self.write(f"{name} = {self.view(value, refs[0], 'step')}", value)
-            else:
-                self.calls.append((value.primitive.forward, value.params))
-                k = len(self.calls) - 1
-                self.write(f"{name} = calls[{k}][0](np, {', '.join(refs)}, **calls[{k}][1])", value)
+            self.write(f"{name} = {self.expression(value)}", value)
             self.once_names += [] if self.backward else [name]
+
+    def expression(self, value: Value) -> str:
+        """A value as a new array."""
+        refs = [self.ref(v, "step") for v in value.inputs]
+        if value.op in VIEWS:
+            return self.view(value, refs[0], "step")
+        if value.op == "copy":
+            base = refs[0]
+            repeated = value.shape != value.inputs[0].shape
+            return f"broadcast_to({base}, {value.shape}).copy()" if repeated else f"{base}.copy()"
+        if value.op in UFUNCS and value.shape:
+            return f"{UFUNCS[value.op]}({', '.join(refs)})"
+        assert value.primitive is not None
+        self.calls.append((value.primitive.forward, value.params))
+        k = len(self.calls) - 1
+        return f"calls[{k}][0](np, {', '.join(refs)}, **calls[{k}][1])"
 
     def comment(self, title: str, values: list[Value]) -> None:
         """A heading, if anything follows."""
@@ -366,11 +371,15 @@ def turned(state: Value) -> str:
     return ".T" if state.params.get("turned") else ""
 
 
-NAMES = {
-    "add", "subtract", "multiply", "divide", "negative", "exp", "expm1", "log", "log1p", "sqrt",
-    "sin", "cos", "tanh", "abs", "power", "maximum", "minimum", "greater", "greater_equal", "less",
-    "less_equal", "equal", "not_equal", "dot", "matmul",
+FROM_NUMPY = {
+    *UFUNCS.values(), "dot", "matmul", "empty", "array", "concatenate", "broadcast_to"
 }  # fmt: skip
+
+
+def _words(lines: list[str]) -> set[str]:
+    """The names that lines of code mention; those of attributes aside."""
+    code = [line.partition("  # ")[0] for line in lines]
+    return set(re.findall(r"(?<![.\w])[^\W\d]\w*", "\n".join(code)))
 
 
 def _in(lines: list[str]) -> list[str]:

@@ -212,7 +212,8 @@ class Lines:
         elif op == "take" and not value.params["axis"] and not self.varies(ins[0]):
             self.write(f"{out}[...] = {self.ref(ins[0], 'step')}[{self.ref(ins[1], mode)}]", value)
         elif op in VIEWS:
-            self.write(f"{out}[...] = {self.view(value, self.ref(ins[0], mode), mode)}", value)
+            whole = out if out.endswith("]") and mode == "slab" else f"{out}[...]"
+            self.write(f"{whole} = {self.view(value, self.ref(ins[0], mode), mode)}", value)
         else:
             self.generic(value, mode, out)
 
@@ -239,7 +240,7 @@ class Lines:
                 f"dot({a}.reshape({rows}, {wide}), {right}, {out}.reshape({rows}, {high}))", value
             )
         else:
-            self.write(f"dot({a}, {right}, {out})" if len(left.shape) == 2 else
+            self.write(f"{a}.dot({right}, {out})" if len(left.shape) == 2 else
                        f"matmul({a}, {right}, {out})", value)  # fmt: skip
 
     def matmul(self, value: Value, mode: str, out: str) -> None:
@@ -249,7 +250,7 @@ class Lines:
         if flat and not self.varies(b):
             self.product(a, self.ref(b, "step"), value, mode, out)
         elif flat and mode == "step":
-            self.write(f"dot({self.ref(a, mode)}, {self.ref(b, mode)}, {out})", value)
+            self.write(f"{self.ref(a, mode)}.dot({self.ref(b, mode)}, {out})", value)
         elif flat and not self.varies(a):
             self.write(f"products({self.ref(a, 'step')}, {self.ref(b, mode)}, {out})", value)
         elif flat:

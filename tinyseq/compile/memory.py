@@ -124,6 +124,8 @@ class Memory(Lines):
             return False
         if not slot.span and base.kind == "seed_state":
             return False
+        if value.op == "transpose" and base.kind == "seed_y" and self.read_in_loop(value):
+            return False  # turned round for all steps at once, it is read faster in each
         name = self.name(self.wish(value))
         mode = "slab" if slot.span else "step"
         expression = self.view(value, slot.array, mode).replace("(n, ", f"(len({slot.array}), ")
@@ -131,6 +133,10 @@ class Memory(Lines):
             return False
         self.slots[id(value)] = self.view_slot(slot, name, expression)
         return True
+
+    def read_in_loop(self, value: Value) -> bool:
+        """Whether a step reads a value."""
+        return any(self.place[id(user)] == "loop" for user in self.uses.get(id(value), []))
 
     def shared_slot(self, value: Value, span: str, where: str) -> Slot | None:
         """The slot of an input that nobody reads any more, for an elementwise value."""

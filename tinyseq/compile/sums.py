@@ -6,6 +6,7 @@ through what is linear, so that only what has to be is written out for every ste
 
 from __future__ import annotations
 
+from tinyseq.compile.lines import dtype_of
 from tinyseq.compile.memory import Memory
 from tinyseq.compile.program import Value, in_order
 
@@ -61,6 +62,8 @@ class Sums(Memory):
                        "reshape": f"{{0}}.reshape({value.shape})",
                        "matmul": "matmul({0}, {1})"}  # fmt: skip
             return written[op].format(*parts)
+        if op == "sum" and self.sums_batch(value):
+            return self.summed_by_product(value)
         if op == "sum":
             axis = (0, *(k + 1 for k in value.params["axis"]))
             kept = value.params["keepdims"]
@@ -75,6 +78,28 @@ class Sums(Memory):
         if self.is_outer(value):
             return f"dot({self.columns_of(inputs[0])}, {self.rows_of(inputs[1])})"
         return f"{self.ref(value, 'slab')}.sum(0)"
+
+    def sums_batch(self, value: Value) -> bool:
+        """Whether a value sums a matrix of floats over one axis, as the gradient of a bias does."""
+        (base,) = value.inputs
+        return (
+            len(base.shape) == 2
+            and len(value.params["axis"]) == 1
+            and dtype_of(base) in ("float32", "float64")
+        )
+
+    def summed_by_product(self, value: Value) -> str:
+        """The sum of a matrix over one axis, and over the steps: a product with ones."""
+        (base,), (axis,) = value.inputs, value.params["axis"]
+        count = base.shape[axis]
+        ones = self.name("ones")
+        self.build.append(f"{ones} = np.ones({self.chunk * count}, {dtype_of(base)!r})")
+        ones = f"{ones}[: n * {count}]"
+        total = (
+            f"{self.columns_of(base)}.dot({ones})" if axis else f"{ones}.dot({self.rows_of(base)})"
+        )
+        kept = value.params["keepdims"]
+        return f"{total}.reshape({value.shape})" if kept else total
 
     def columns_of(self, value: Value) -> str:
         """[a(lo) ... a(hi - 1)]: the matrices of all steps of the chunk, side by side."""
