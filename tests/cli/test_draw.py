@@ -13,7 +13,7 @@ CIRCUITS = {
     "output": {"x -U-> h", "o -R-> h (delay 1)", "h -V-> o", "o -> L", "y -> L"},
     "teacher-forcing": {"x -U-> h", "y -R-> h (delay 1)", "h -V-> o", "o -> L", "y -> L"},
     "bidirectional": {
-        *("x -U-> h", "h -W-> h (delay 1)", "x -U-> g", "g -W-> g (delay -1)"),
+        *("x -U_h-> h", "h -W_h-> h (delay 1)", "x -U_g-> g", "g -W_g-> g (delay -1)"),
         *("h -V-> o", "g -V-> o", "o -> L", "y -> L"),
     },
 }

@@ -38,9 +38,9 @@ def wire(text: str) -> Wire:
 
 EXPECTED = {
     "original lstm": "c c 1, h c 1 W, h h 1 W",
-    "peephole": "c c 1 p, h c 1 W, h h 1 W",
+    "peephole": "c c 1 p_1 p_2, h c 1 W, h h 1 W",
     "coupled forget": "c c 1, h c 1 W, h h 1 W",
-    "odyssey NOG": "c c 1 p, h c 1 W",
+    "odyssey NOG": "c c 1 p_1 p_2, h c 1 W",
     "mgu": "h h 1 W",
     "mut1": "h h 1 W",
     "scrn": "s s 1, h h 1 R",
@@ -51,12 +51,13 @@ EXPECTED = {
     "deep transition": "h z1 1 W1",
     "deep transition with skip": "h z1 1 W1, h h 1 S",
     "depth gated without bias": (
-        "c1 c1 1 p, h1 c1 1 W, h1 h1 1 W, c2 c2 1 p w, h2 c2 1 W, h2 h2 1 W"
+        "c1 c1 1 p_1 p_2, h1 c1 1 W_1, h1 h1 1 W_1, "
+        "c2 c2 1 p_4 p_5 w_1, h2 c2 1 W_2, h2 h2 1 W_2"
     ),
     # every gate reads every gate of the step before: nine wires R
     "odyssey FGR": (
         "i i 1 R, f i 1 R, q i 1 R, i f 1 R, f f 1 R, q f 1 R, i q 1 R, f q 1 R, q q 1 R, "
-        "c i 1 p, c f 1 p, c c 1, h i 1 W, h f 1 W, h q 1 W, h c 1 W"
+        "c i 1 p_i, c f 1 p_f, c c 1, h i 1 W, h f 1 W, h q 1 W, h c 1 W"
     ),
 }
 
