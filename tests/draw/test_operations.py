@@ -110,6 +110,15 @@ def test_gates_are_maps_with_the_letters_that_the_cell_gives_them():
     assert gru == ["U_n x", "U_r x + W_r h", "U_z x + W_z h", "W_n h"]
 
 
+def test_the_gates_of_two_layers_have_the_letters_of_their_own_maps():
+    """U of the first layer for the gate f is one name: U with the subscript 1,f."""
+    outputs, _ = nn.LSTM(3, 4, num_layers=2, seed=0)(np.zeros((2, 1, 3), np.float32))
+    texts = {v.label for v in draw.circuit(outputs, detail="ops").graph.vertices}
+    assert {
+        f"U_{k},{gate} {x} + W_{k},{gate} h{k}" for k, x in ((1, "x"), (2, "h1")) for gate in "ifgo"
+    } <= texts
+
+
 @pytest.mark.parametrize("gates", [None, "abcde", ("a", "b", "c", "d"), 4])
 def test_gates_without_letters_that_fit_are_numbered(gates):
     cell = nn.LSTMCell(I, H, seed=0)

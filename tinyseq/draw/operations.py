@@ -269,7 +269,7 @@ class _Operations:
     def _term(self, term: Term) -> str:
         letters = " ".join(term.letters)
         if term.piece:
-            letters = f"{letters}{'' if '_' in letters else '_'}{term.piece}"
+            letters = f"{letters}{',' if '_' in letters else '_'}{term.piece}"
         called = self._called(term.source.source)
         return f"{letters} {called[0] if len(called) == 1 else '[' + ','.join(called) + ']'}"
 
