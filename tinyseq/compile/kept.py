@@ -40,6 +40,7 @@ class Kept:
         self.changes = -1
         self.settings: Any = None
         self.shared: Any = None
+        self.found: Any = None
         self.feed: Any = None
         self.literal: str | None = None
         self.lock = threading.Lock()
@@ -112,13 +113,18 @@ class Kept:
         with self.lock:
             feed = feed_of(step)
             if Module.changes != self.changes or feed is not self.feed:
-                self.changes, settings = Module.changes, remembered(step, arrays=False)
-                self.shared, self.feed = Shared(step), feed
+                changes, settings = Module.changes, remembered(step, arrays=False)
+                self.shared, self.feed, self.changes = Shared(step), feed, changes
                 if settings != self.settings:
                     self.loops.clear()
                     self.growing.clear()
                     self.settings = settings
-            return self.shared.now()
+            arrays, found = self.shared.now()
+            if found != self.found:  # another function, say, which reads from other places
+                self.shared = Shared(step)
+                arrays, found = self.shared.now()
+                self.found = found
+            return arrays, found
 
     def get(self, key: Any, shared: dict[str, Any]) -> Loop | None:
         """The loop for a key, if there is one of which no part has been replaced."""
@@ -172,4 +178,5 @@ def made(
 
 
 def _kinds(values: Iterable[Any]) -> tuple:
-    return tuple((tuple(v.shape), raw(v).dtype.str) for v in values)
+    arrays = (raw(value) for value in values)  # of a number, too
+    return tuple((tuple(array.shape), array.dtype.str) for array in arrays)

@@ -22,7 +22,8 @@ UFUNCS = {
     "exp": "exp", "expm1": "expm1", "log": "log", "log1p": "log1p", "sqrt": "sqrt", "sin": "sin",
     "cos": "cos", "tanh": "tanh", "abs": "abs", "pow": "power", "maximum": "maximum",
     "minimum": "minimum", "gt": "greater", "ge": "greater_equal", "lt": "less",
-    "le": "less_equal", "eq": "equal", "ne": "not_equal",
+    "le": "less_equal", "eq": "equal", "ne": "not_equal", "and_": "logical_and",
+    "or_": "logical_or", "xor": "logical_xor", "invert": "logical_not",
 }  # fmt: skip
 ELEMENTWISE = {*UFUNCS, "sigmoid", "relu"}
 VIEWS = {"getitem", "transpose", "reshape", "broadcast_to", "identity"}

@@ -14,6 +14,7 @@ from tinyseq.backend import as_array, namespace
 from tinyseq.compile.assemble import Assembled
 from tinyseq.compile.program import Program
 from tinyseq.compile.schedule import placed
+from tinyseq.compile.shared import Fixed
 from tinyseq.errors import GraphError, ShapeError
 from tinyseq.nn.parameter import Parameter
 
@@ -33,9 +34,10 @@ class Loop:
         self.shared, self.fixed = program.shared, program.fixed
         # arrays from outside that the step turned into others by itself, which are constants now
         self.baked = {
-            path: raw(value)
+            path: Fixed(raw(value))
             for path, value in shared.items()
-            if path not in self.shared and not isinstance(value, Parameter)
+            if path in program.looked_at
+            or (path not in self.shared and not isinstance(value, Parameter))
         }
         grads = [*program.input_grads, *program.state_grads, *program.parameter_grads]
         self.differentiable = [g is not None for g in grads]
@@ -50,7 +52,7 @@ class Loop:
 
     def holds(self, shared: dict[str, Any]) -> bool:
         """Whether the arrays that are part of the loop are still those that the step reads."""
-        return all(raw(shared[path]) is array for path, array in self.baked.items())
+        return all(fixed == raw(shared[path]) for path, fixed in self.baked.items())
 
     def workspace(self) -> Any:
         """forward and backward over memory that nobody else is using."""

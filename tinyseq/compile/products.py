@@ -14,7 +14,8 @@ def products(weight: Any, x: Any, out: Any) -> None:
     """
     side_by_side = out.swapaxes(0, 1)
     if side_by_side.flags.c_contiguous:
-        flat = side_by_side.reshape(len(weight), -1)
-        np.dot(weight, x.swapaxes(0, 1).reshape(x.shape[1], -1), flat)
+        columns = len(x) * x.shape[2]
+        flat = side_by_side.reshape(len(weight), columns)
+        np.dot(weight, x.swapaxes(0, 1).reshape(x.shape[1], columns), flat)
     else:
         np.matmul(weight, x, out)

@@ -81,6 +81,7 @@ class Program:
         seeds_y, seeds_state: the cotangents of these.
         input_grads, state_grads, parameter_grads: what the seeds lead to; None where nothing does.
         shared: the paths of what else is the same in every step; it stands behind the parameters.
+        looked_at: the paths of those of them that the step also turns into others by itself.
         fixed: which of the step's states are handed on as they are; they stand behind those.
         sites: the operations of the step, in the order in which it does them.
     """
@@ -96,6 +97,7 @@ class Program:
     state_grads: list[Value | None]
     parameter_grads: list[Value | None]
     shared: list[str] = field(default_factory=list)
+    looked_at: list[str] = field(default_factory=list)
     fixed: list[int] = field(default_factory=list)
     sites: list[Site] = field(default_factory=list)
 

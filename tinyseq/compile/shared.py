@@ -5,30 +5,26 @@
 
 They are the same in every step of a run, but not in every run. So the loop is given them like
 parameters, read anew at every call from where they are: an attribute of the cell (or of a module
-inside, also in a list, tuple or dict), or a variable that a function of the cell finds around it.
+inside, also in a list, tuple, dict or object), or a variable that a function of the cell finds
+around it (``places``). What else is found there, numbers, functions, settings, is part of the loop:
+when it changes, another loop is made.
 
 What the step makes of such an array without tinyseq's operations, ``np.sqrt(self.table)``, is a
-constant of the loop. Another array in its place makes another loop; one that is written over in
-place goes unseen.
+constant of the loop. Other values in its place make another loop. In arrays of more than a million
+bytes, and on a GPU, only another array does: there, what is written over in place goes unseen.
 """
 
 from __future__ import annotations
 
-import dis
-import inspect
-from collections.abc import Iterator
-from types import FunctionType
 from typing import Any
 
-from tinyseq import structure
-from tinyseq.autograd.tensor import Tensor
-from tinyseq.backend import is_array
-from tinyseq.nn.module import Module
-from tinyseq.nn.parameter import Parameter
+import numpy as np
 
-PLAIN = (bool, int, float, str, type(None))
-DATA = (Tensor, *PLAIN, *structure.CONTAINERS)
-LIBRARY = __name__.partition(".")[0]
+from tinyseq.compile.places import at, entries, is_array_or_tensor, places
+from tinyseq.nn.module import Module
+
+PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
+WATCHED = 1_000_000  # bytes of an array whose values are compared
 
 
 class Shared:
@@ -37,30 +33,23 @@ class Shared:
     def __init__(self, step: Any) -> None:
         modules = modules_of(step)
         self.own = {id(p) for _, module in modules for p in module.parameters()}
-        self.places: list[tuple[str, Any, Any]] = []  # the path, a mapping, the key in it
-        seen: set[Any] = set()
-        for path, module in modules:
-            self.places += _attributes(path, module)
-            for function in _functions(module):
-                self.places += _around(function, seen)
-        feed = feed_of(step)
-        if feed is not None:
-            self.places += _attributes("feed", feed)
-            for function in _functions(feed):
-                self.places += _around(function, seen)
+        self.places, self.names = places(modules, feed_of(step))
 
     def now(self) -> tuple[dict[str, Any], tuple]:
         """The arrays and Tensors by their paths, and what else is there, for comparison."""
         arrays: dict[str, Any] = {}
-        rest = []
-        for path, holder, key in self.places:
-            value = holder.cell_contents if key is None else holder.get(key)
-            alone = not structure.is_container(value)
-            for number, entry in enumerate([value] if alone else structure.leaves(value)):
-                if _is_array(entry) and id(entry) not in self.own:
-                    arrays[path if alone else f"{path}.{number}"] = entry
+        rest: list[tuple[str, type, Any]] = []
+        for place, holder, key in self.places:
+            for path, entry in entries(place, at(holder, key), self.names):
+                if is_array_or_tensor(entry):
+                    if id(entry) not in self.own:
+                        arrays[path] = entry
                 elif isinstance(entry, PLAIN):
-                    rest.append((path, number, entry))
+                    rest.append((path, type(entry), entry))
+                elif isinstance(entry, set | frozenset):
+                    rest.append((path, type(entry), frozenset(entry)))
+                else:
+                    rest.append((path, type(entry), Same(entry)))
         return arrays, tuple(rest)
 
 
@@ -77,8 +66,18 @@ class Same:
         return id(self.thing)
 
 
-def _is_array(value: Any) -> bool:
-    return isinstance(value, Tensor) or is_array(value)
+class Fixed:
+    """An array of which something is part of a loop."""
+
+    def __init__(self, array: Any) -> None:
+        watched = isinstance(array, np.ndarray) and array.nbytes <= WATCHED
+        self.array = array.copy() if watched else array
+
+    def __eq__(self, other: object) -> bool:
+        """Whether an array is this one, or has its values."""
+        if self.array is other or not isinstance(other, np.ndarray) or other.nbytes > WATCHED:
+            return self.array is other
+        return np.array_equal(self.array, other, equal_nan=other.dtype.kind == "f")
 
 
 def modules_of(step: Any) -> list[tuple[str, Module]]:
@@ -97,47 +96,3 @@ def feed_of(step: Any) -> Any:
             return step.feed
         step = getattr(step, "cell", None)
     return None
-
-
-def _attributes(path: str, owner: Any) -> Iterator[tuple[str, Any, Any]]:
-    """The attributes of a module or feed that are arrays, or in which arrays may be put."""
-    for name, value in vars(owner).items():
-        array = _is_array(value) and not isinstance(value, Parameter)
-        held = structure.is_container(value) and not all(
-            isinstance(entry, Module | Parameter) for entry in structure.leaves(value)
-        )
-        if array or held:
-            yield f"{path}.{name}".lstrip("."), vars(owner), name
-
-
-def _functions(owner: Any) -> Iterator[Any]:
-    """The functions that a user wrote into the class of a module or feed, or gave it."""
-    for kind in type(owner).__mro__:
-        if kind.__module__.partition(".")[0] not in (LIBRARY, "builtins"):
-            yield from vars(kind).values()
-    yield from vars(owner).values()
-
-
-def _around(function: Any, seen: set[Any]) -> Iterator[tuple[str, Any, Any]]:
-    """The variables of the scopes around a function that hold data; those of functions there."""
-    function = function.fget if isinstance(function, property) else function
-    function = inspect.unwrap(function) if callable(function) else function
-    if not isinstance(function, FunctionType) or function in seen:
-        return
-    seen.add(function)
-    if function.__module__.partition(".")[0] == LIBRARY:
-        return
-    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-    found: list[tuple[str, Any, Any]] = [(name, cell, None) for name, cell in cells]
-    outer = function.__globals__
-    read = {i.argval for i in dis.get_instructions(function) if i.opname == "LOAD_GLOBAL"}
-    found += [(name, outer, name) for name in sorted(read) if name in outer]
-    for name, holder, key in found:
-        try:
-            value = holder.cell_contents if key is None else holder[key]
-        except ValueError:  # a variable that has no value yet
-            continue
-        if isinstance(value, DATA) or is_array(value):
-            yield f"{function.__qualname__}: {name}", holder, key
-        elif isinstance(value, FunctionType):
-            yield from _around(value, seen)

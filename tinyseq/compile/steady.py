@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import linecache
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,16 @@ WAY_OUT = (
 PACKAGE = Path(__file__).parent.parent
 
 
-def other_step(step: Any, parameters: Any, shared: Mapping[str, Any]) -> tuple[Any, Any]:
+def other_step(
+    step: Any, parameters: Any, shared: Mapping[str, Any], arrays: Sequence[str]
+) -> tuple[Any, Any]:
     """A copy of the step with other values of its parameters; the step itself if it has none.
 
-    The Tensors that it shares with the outside are leaves with other values in the copy.
+    The Tensors that it shares with the outside are leaves with other values in the copy. So are the
+    arrays at these paths, if they are attributes.
     """
-    outside = {
+    outside: dict[int, Any] = {id(shared[path]): other_values(shared[path]) for path in arrays}
+    outside |= {
         id(t): tensor(other_values(t.data), t.requires_grad)
         for t in shared.values()
         if isinstance(t, Tensor) and not isinstance(t, Parameter)
@@ -60,8 +64,9 @@ def other_values(value: Any) -> Any:
     rng = np.random.default_rng(0)
 
     def other(a: Any) -> Any:
-        if a is None:
-            return None
+        return None if a is None else namespace(a).asarray(unlike(a))  # not a NumPy scalar
+
+    def unlike(a: Any) -> Any:
         if a.dtype.kind == "b":
             return ~a
         if a.dtype.kind in "iu":

@@ -20,6 +20,7 @@ from tinyseq.compile.program import Program
 from tinyseq.compile.recorded import Recorded, StateChanges
 from tinyseq.compile.shared import Shared
 from tinyseq.compile.steady import (
+    WAY_OUT,
     line_of,
     other_step,
     other_values,
@@ -64,7 +65,28 @@ def _traced_twice(
 ) -> Program:
     """The trace, if a second one on other values is the same."""
     program = _attempt(step, x, state, parameters, shared)
-    other, copies = other_step(step, parameters, shared)
+    arrays = [path for path in program.shared if not isinstance(shared[path], Tensor)]
+    try:
+        _trace_again(program, step, x, state, parameters, shared, arrays)
+    except CompileError:
+        if not arrays:
+            raise
+        _trace_again(program, step, x, state, parameters, shared, [])
+        program.looked_at = arrays
+    return program
+
+
+def _trace_again(
+    program: Program,
+    step: Any,
+    x: Any,
+    state: Any,
+    parameters: Sequence[Tensor],
+    shared: Mapping[str, Any],
+    arrays: Sequence[str],
+) -> None:
+    """Raise CompileError if a trace on other values, also of these arrays, is not the same."""
+    other, copies = other_step(step, parameters, shared, arrays)
     before = remembered(other)
     found = Shared(other).now()[0] if shared else {}
     try:
@@ -77,7 +99,6 @@ def _traced_twice(
         ) from error
     refuse_memory(before, remembered(other))
     refuse_changes(program, again)
-    return program
 
 
 def _attempt(
@@ -89,11 +110,14 @@ def _attempt(
         return Recorded(parameters, shared).program(step, x, state)
     except Exception as error:
         recording.set(True)
+        way_out = ""
         if not isinstance(error, CompileError):
             _run_plainly(step, x, state)
+            way_out = f". {WAY_OUT}"  # what NumPy says of a Tensor tells nobody what to do
         line = line_of(error)
         kind = StateChanges if isinstance(error, StateChanges) else CompileError
-        raise kind(f"the step cannot be traced: {error}" + f" ({line})" * bool(line)) from error
+        text = f"the step cannot be traced: {error}" + f" ({line})" * bool(line) + way_out
+        raise kind(text) from error
     finally:
         recording.reset(token)
 

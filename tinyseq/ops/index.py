@@ -109,7 +109,12 @@ def _scattered(xp: Any, values: Any, shape: tuple[int, ...], index: Index) -> An
 
 
 def getitem(a: Any, index: Index) -> Any:
-    """``a[index]`` for integers, slices, None, ``...``, integer arrays and boolean masks."""
+    """``a[index]`` for integers, slices, None, ``...``, integer arrays and boolean masks.
+
+    A Tensor of integers chooses along the first axis, as ``take`` does, and shows in the pictures.
+    """
+    if isinstance(index, Tensor) and index.node is not None and index.dtype.kind in "iu":
+        return take(a, index)
     index = _plain_index(index, "getitem")
     array = a.data if isinstance(a, Tensor) else a  # its shape is asked for, not its values
     if is_cupy(array) and not is_basic(index):
@@ -257,13 +262,14 @@ def scatter_add(a: Any, index: Index, values: Any) -> Any:
             range.
     """
     index = _plain_index(index, "scatter_add")
-    array = as_array(raw(a))
+    # their shapes and dtypes are asked for, not their values
+    array, added = (as_array(v.data if isinstance(v, Tensor) else v) for v in (a, values))
     if is_cupy(array) and not is_basic(index):
         _check(index, array.shape, "scatter_add")
     with explaining("scatter_add", a, values):
-        given, wanted = as_array(raw(values)).shape, getitem(array, index).shape
+        given, wanted = added.shape, getitem(array, index).shape
     if given != wanted:
         raise shape_error("scatter_add", f"values of shape {given} for places of shape {wanted}")
-    if array.dtype.kind != "f" and as_array(raw(values)).dtype.kind == "f":
+    if array.dtype.kind != "f" and added.dtype.kind == "f":
         raise DTypeError(f"scatter_add{place()}: fractions do not fit into {array.dtype}")
     return _scatter_add(a if isinstance(a, Tensor) else array, values, index=index)

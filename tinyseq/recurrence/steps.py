@@ -9,7 +9,7 @@ from tinyseq import structure
 from tinyseq.autograd.primitive import no_grad
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import as_array, namespace, to_numpy
-from tinyseq.errors import ConfigError, DataError, ShapeError, StructureError
+from tinyseq.errors import ConfigError, DataError, DTypeError, ShapeError, StructureError
 from tinyseq.ops import stack, unbind
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
@@ -54,6 +54,15 @@ def steps_of(inputs: Any, length: int | None = None) -> tuple[list[Any], int]:
     if not 0 <= length <= len(xs):
         raise DataError(f"unroll: length={length} with inputs for {len(xs)} steps")
     return xs[:length], length
+
+
+def refuse_other_numbers(inputs: Any, state: Any) -> None:
+    """Raise DTypeError if there is an array of complex numbers, say, whose gradient has no rule."""
+    for what, value in ("inputs", inputs), ("state", state):
+        for array in structure.leaves(value):
+            kind = getattr(array, "dtype", None)
+            if kind is not None and kind.kind not in "biuf":
+                raise DTypeError(f"unroll: {what}: real numbers or booleans, not {kind}")
 
 
 def batch_size(inputs: Any, state: Any) -> int | None:

@@ -32,6 +32,7 @@ from tinyseq.recurrence.steps import (
     detached,
     initial_state,
     no_outputs,
+    refuse_other_numbers,
     stacked,
     steps_of,
 )
@@ -83,6 +84,7 @@ def unroll(
     Raises:
         ShapeError: inputs of different lengths; names the step in which shapes do not fit.
         StructureError: a step that does not return (y, state), or changes the state's structure.
+        DTypeError: inputs or a state of complex numbers.
         DataError: lengths that are negative, too long, or not one for each sequence.
         ConfigError: detach_every or checkpoint_every out of range.
         GraphError: with checkpoint_every, a step that reads what earlier ones computed, but not
@@ -92,6 +94,7 @@ def unroll(
         raise ConfigError(f"unroll: detach_every is at least 1, not {detach_every}")
     if checkpoint_every is not None:
         segment_length(checkpoint_every, 1)
+    refuse_other_numbers(inputs, state)
     feed = None if isinstance(feed, TeacherForcing) else feed
     if hasattr(cell, "run_steps") and recording.get() is not TRACED:
         compiled: Any = cell

@@ -1,0 +1,225 @@
+"""places: where a step may find what it is not given.
+
+A step reads attributes of its modules, and variables that its functions find around them: in the
+scope of a function, in its file, in a class, in another file. ``places`` are those that it could
+read, by the names in its code; ``entries`` is what a value holds that is found there.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from dis import get_instructions
+from functools import lru_cache, partial
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from tinyseq import structure
+from tinyseq.autograd.tensor import Tensor
+from tinyseq.backend import is_array
+from tinyseq.nn.module import Module
+from tinyseq.nn.parameter import Parameter
+
+LIBRARY = __name__.partition(".")[0]
+# whose functions and classes do not change, and read nothing of the user's
+SETTLED = {LIBRARY, "numpy", "scipy", "cupy", "numba", "builtins", *sys.stdlib_module_names}
+# the methods of an object that are called without being named
+CALLED = {"__call__", "__getattr__", "__getitem__", "__iter__", "__len__", "__float__"}
+CALLED |= {f"__{r}{op}__" for r in ("", "r") for op in ("add", "sub", "mul", "truediv", "matmul")}
+WRAPPERS = (property, staticmethod, classmethod, partial, MethodType)
+
+Place = tuple[str, Any, Any]  # the path, a mapping and the key in it; or a closure's cell and None
+
+
+def places(modules: list[tuple[str, Module]], feed: Any) -> tuple[list[Place], frozenset[str]]:
+    """The places where a step with these modules and this feed may look, and the names it uses."""
+    search = _Search()
+    for path, module in modules:
+        search.owner(path, module)
+    if feed is not None:
+        search.owner("feed", feed)
+    return search.finished(), frozenset(search.names)
+
+
+class _Search:
+    """Goes from function to function, by what their code says that they read."""
+
+    def __init__(self) -> None:
+        self.found: list[Place] = []
+        self.names = set(CALLED)  # of the attributes that are read somewhere
+        self.known: dict[int, Any] = {}  # what has been looked at, by its id
+        self.spaces: list[tuple[str, Mapping[str, Any], bool]] = []  # attributes; if places, too
+
+    def owner(self, path: str, owner: Any) -> None:
+        """A module or feed; that one of its attributes is set anew is seen without this."""
+        for name, value in vars(owner).items():
+            container = structure.is_container(value)
+            if container and all(
+                isinstance(entry, Module | Parameter) for entry in structure.leaves(value)
+            ):
+                continue
+            array = is_array_or_tensor(value) and not isinstance(value, Parameter)
+            if array or container or has_attributes(value) or isinstance(value, (*WRAPPERS, set)):
+                self.found.append((f"{path}.{name}".lstrip("."), vars(owner), name))
+            self.follow(name, value)
+        for base in type(owner).__mro__:  # whose methods the library may call
+            if not settled(base):
+                for name, value in vars(base).items():
+                    if isinstance(value, (FunctionType, *WRAPPERS)):
+                        self.follow(name, value)
+        self.kind(type(owner))
+
+    def finished(self) -> list[Place]:
+        """All places, when every name leads only to what is known."""
+        count = -1
+        while count != len(self.known):
+            count = len(self.known)
+            for path, space, _ in list(self.spaces):
+                for name in sorted(self.names & space.keys()):
+                    self.follow(f"{path}.{name}", space[name])
+        for path, space, fixed in self.spaces:
+            if fixed:
+                read = sorted(self.names & space.keys())
+                self.found += [(f"{path}.{name}", space, name) for name in read]
+        return self.found
+
+    def kind(self, kind: type) -> None:
+        """A class that is the user's, with what it holds."""
+        for base in kind.__mro__:
+            if not settled(base) and self.is_new(base):
+                self.spaces.append((base.__qualname__, vars(base), True))
+
+    def follow(self, path: str, value: Any) -> None:
+        """What a value leads to, if a step reads it."""
+        if isinstance(value, structure.CONTAINERS):
+            for entry in structure.leaves(value):
+                self.follow(path, entry)
+        elif isinstance(value, WRAPPERS):
+            for part in parts(value):
+                self.follow(path, part)
+        elif isinstance(value, FunctionType):
+            self.function(inspect.unwrap(value))
+        elif isinstance(value, type):
+            self.kind(value)
+        elif isinstance(value, ModuleType):
+            if value.__name__.partition(".")[0] not in SETTLED and self.is_new(value):
+                self.spaces.append((value.__name__, vars(value), True))
+        elif has_attributes(value) and self.is_new(value):
+            self.spaces.append((path, attributes(value), False))
+            self.kind(type(value))
+
+    def is_new(self, thing: Any) -> bool:
+        """Whether it has not been looked at; from now on it has."""
+        if id(thing) in self.known:
+            return False
+        self.known[id(thing)] = thing
+        return True
+
+    def function(self, function: Any) -> None:
+        """What a function finds around it."""
+        if not isinstance(function, FunctionType) or settled(function):
+            return
+        if not self.is_new(function):
+            return
+        variables, names = read_by(function.__code__)
+        self.names |= names
+        cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+        around = function.__globals__
+        found: list[Place] = [(name, cell, None) for name, cell in cells]
+        found += [(name, around, name) for name in sorted(variables & around.keys())]
+        for name, holder, key in found:
+            try:
+                value = at(holder, key)
+            except ValueError:  # a variable that has no value yet
+                continue
+            if not isinstance(value, ModuleType | Module) and not settled(value):
+                self.found.append((f"{function.__qualname__}: {name}", holder, key))
+            self.follow(name, value)
+
+
+@lru_cache(maxsize=4096)
+def read_by(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
+    """The global variables that a function reads, and the names of attributes, in its text."""
+    variables = {i.argval for i in get_instructions(code) if i.opname == "LOAD_GLOBAL"}
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):  # of a function inside, or a comprehension
+            inner, of_inner = read_by(constant)
+            variables |= inner
+            names |= of_inner
+        elif isinstance(constant, str):  # for getattr
+            names.add(constant)
+    return frozenset(variables), frozenset(names)
+
+
+def at(holder: Any, key: Any) -> Any:
+    """What is in a place now; ValueError for a variable of a closure that has no value."""
+    return holder.cell_contents if key is None else holder.get(key)
+
+
+def settled(thing: Any) -> bool:
+    """Whether it is a function or class that does not change and reads nothing of the user's."""
+    if not isinstance(thing, FunctionType | BuiltinFunctionType | np.ufunc | type):
+        return False
+    return (getattr(thing, "__module__", None) or "numpy").partition(".")[0] in SETTLED
+
+
+def parts(value: Any) -> list[Any]:
+    """What a property, a method or a partial function is made of."""
+    if isinstance(value, property):
+        return [value.fget]
+    if isinstance(value, partial):
+        return [value.func, *value.args, *value.keywords.values()]
+    if isinstance(value, MethodType):
+        return [value.__func__, value.__self__]
+    return [value.__func__]
+
+
+def is_array_or_tensor(value: Any) -> bool:
+    """Whether it is what a loop can be given."""
+    return isinstance(value, Tensor) or is_array(value)
+
+
+def has_attributes(value: Any) -> bool:
+    """Whether it is an object of the user's with attributes that a step may read."""
+    kind = type(value)
+    if isinstance(value, Module | Tensor | FunctionType | ModuleType | type) or is_array(value):
+        return False
+    if kind.__module__.partition(".")[0] in (LIBRARY, "numpy", "cupy", "builtins"):
+        return False
+    return hasattr(value, "__dict__") or hasattr(kind, "__slots__")
+
+
+def attributes(value: Any) -> Mapping[str, Any]:
+    """The attributes of an object, by their names."""
+    slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
+    held = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+    return held | vars(value) if hasattr(value, "__dict__") else held
+
+
+def entries(
+    path: str, value: Any, names: frozenset[str], above: tuple[int, ...] = ()
+) -> Iterator[tuple[str, Any]]:
+    """The value, or what is in it, with a path for each: attributes only of these names."""
+    inside: Any = None
+    if id(value) in above:
+        return
+    if isinstance(value, dict):
+        keys = [key if isinstance(key, str) else f"[{key!r}]" for key in value]
+        inside = zip(keys, value.values(), strict=True)
+    elif isinstance(value, tuple | list):
+        inside = enumerate(value)
+    elif isinstance(value, WRAPPERS):
+        inside = enumerate(parts(value))
+    elif has_attributes(value):
+        yield path, value
+        held = attributes(value)
+        inside = [(name, held[name]) for name in sorted(names & held.keys())]
+    if inside is None:
+        yield path, value
+        return
+    for name, entry in inside:
+        yield from entries(f"{path}.{name}", entry, names, (*above, id(value)))
