@@ -21,13 +21,14 @@ import numpy as np
 from tinyseq.backend import flush_tiny
 from tinyseq.compile import fused_math, fused_products
 from tinyseq.compile.compiled_files import load
-from tinyseq.compile.emit_numpy import _in
 from tinyseq.compile.fuse import IDENTITY, Fused, Move, Plan, Product
-from tinyseq.compile.lines import VIEWS, Slot, _printable, bytes_of
+from tinyseq.compile.lines import _printable
 from tinyseq.compile.nests import Nest, is_fusible
+from tinyseq.compile.page import indented
 from tinyseq.compile.program import Value
 from tinyseq.compile.schedule import Schedule
 from tinyseq.compile.sink import with_sunk
+from tinyseq.compile.slots import VIEWS, Slot, bytes_of
 
 OF_LOOPS = {
     fused_math: ("exp", "flush", "loop", "maximum", "minimum", "sigmoid", "tanh"),
@@ -207,9 +208,9 @@ class _Writer(Fused):
         arrays = list(dict.fromkeys([*arrays, *carried]))
         self.brought |= set(arrays)
         if head:
-            lines = [head, *_in(lines)]
+            lines = [head, *indented(lines)]
         self.functions += ["", "", "@loop", f"def {name}({', '.join([span, *arrays])}):"]
-        self.functions += _in(lines)
+        self.functions += indented(lines)
         return f"{name}({', '.join([span, *(self.argument(array) for array in arrays)])})"
 
     def argument(self, array: str) -> str:

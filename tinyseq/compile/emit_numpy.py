@@ -1,31 +1,31 @@
 """emit_numpy: a Schedule as a page of NumPy.
 
     emitted = emit(schedule, steps)
-    emitted.source                        # def build(np, constants, calls): ... forward, backward
+    emitted.source              # def build(np, constants, ...): ... return forward, backward
 
-The forward pass keeps what the backward pass will read, in arrays of all T steps. The backward pass
-goes back over chunks of steps that fit into the cache: first what can be done for all steps of the
-chunk at once, then the loop, then again all steps at once, which is where the gradients of the
-parameters come from.
+Both passes go over chunks of steps that fit into the cache: first what can be done for all steps of
+the chunk at once, then the loop, then again all steps at once, which is, in the backward pass,
+where the gradients of the parameters come from. What the backward pass will read of the forward
+pass is kept in arrays of all T steps. Within a step, a matrix (N, F) lies as (F, N): see
+``columns``.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
-from textwrap import fill
 from typing import Any
 
 import numpy as np
 
 from tinyseq.backend import flush_tiny
 from tinyseq.compile.columns import columns
-from tinyseq.compile.lines import ELEMENTWISE, UFUNCS, VIEWS, Slot, bytes_of, dtype_of
+from tinyseq.compile.page import FROM_NUMPY, as_tuple, indented, words
 from tinyseq.compile.program import Value
 from tinyseq.compile.schedule import Schedule
-from tinyseq.compile.sums import Sums
+from tinyseq.compile.sections import Sections
+from tinyseq.compile.slots import VIEWS, Slot, bytes_of, dtype_of
 
-CHUNK_BYTES = 1 << 21  # of the backward pass's own arrays: what fits into a core's cache
+CHUNK_BYTES = 1 << 21  # of what a chunk holds: about what fits into a core's cache
 
 
 @dataclass
@@ -51,7 +51,7 @@ def emit(schedule: Schedule, steps: int) -> Emitted:
     return _Writer(columns(schedule), steps).write_all()
 
 
-class _Writer(Sums):
+class _Writer(Sections):
     """Puts the lines of a schedule into two functions."""
 
     # -- the whole -----------------------------------------------------------------------------
@@ -60,21 +60,28 @@ class _Writer(Sums):
         """The source of build(), with forward() and backward() inside."""
         forward = self.write_forward()
         backward = self.write_backward()
-        used = _words(backward)
+        used = words(backward)
         kept = [name for name in self.kept if name in used or f"{name}_" in used]
-        forward[-1] += f", {_tuple(kept)}"
-        backward[1:1] = [f"    {_tuple(kept)} = kept"] if kept else []
-        used = _words([*self.build, *forward, *backward])
+        forward[-1] += f", {as_tuple(kept)}"
+        backward[1:1] = [f"    {as_tuple(kept)} = kept"] if kept else []
+        used = words([*self.build, *forward, *backward])
         lines = [
             *["from tinyseq.compile.products import products", "", ""] * ("products" in used),
             "def build(np, constants, calls, flush_tiny):",
             f"    T = {self.steps}",
             *(f"    {name} = np.{name}" for name in sorted(FROM_NUMPY & used)),
             "",
-            *_in(self.build),
+            *indented(self.build),
             "",
         ]
-        lines += [*_in(forward), "", *_in(backward), "", "    return forward, backward", ""]
+        lines += [
+            *indented(forward),
+            "",
+            *indented(backward),
+            "",
+            "    return forward, backward",
+            "",
+        ]
         return Emitted("\n".join(lines), self.constants, self.calls)
 
     # -- forward -------------------------------------------------------------------------------
@@ -111,33 +118,27 @@ class _Writer(Sums):
         finals = [f"{self.slots[id(v)].array}[T, ...]{turned(v)}.copy()" for v in program.states]
         loop = [
             f"for lo in range(0, T, {self.chunk}):",
-            *_in([f"hi = min(lo + {self.chunk}, T)", "n = hi - lo", *inside]),
+            *indented([f"hi = min(lo + {self.chunk}, T)", "n = hi - lo", *inside]),
         ]
-        result = f"return {_tuple(outputs)}, {_tuple(finals)}"
+        result = f"return {as_tuple(outputs)}, {as_tuple(finals)}"
         return [
             f"def forward({', '.join(given)}):",
-            *_in([*made, *lists, *self.with_lists(self.prelude), *once, *loop, result]),
+            *indented([*made, *lists, *self.with_lists(self.prelude), *once, *loop, result]),
         ]
 
     def place_states(self) -> list[str]:
         """Slots for the states and, where a step makes one, for the next; names for the first."""
         program, starts = self.program, []
         for state, value in zip(program.states, program.new_states, strict=True):
-            is_output = any(value is output for output in program.outputs)
-            owner = "call" if is_output else "state"
             name = self.name(value.label or state.label or f"s{state.index}")
-            self.slots[id(state)] = Slot(name, "T", 0, owner)
+            self.slots[id(state)] = Slot(name, "T", 0, "state")
             starts.append(self.name(f"{name}_start"))
             if value.kind == "result" and id(value) not in self.slots:
                 if self.schedule.place(value) == "loop" and value.op not in VIEWS:
-                    self.slots[id(value)] = Slot(name, "T", 1, owner)
+                    self.slots[id(value)] = Slot(name, "T", 1, "state")
                     state.label = state.label or value.label
-            shape = ", ".join(["T + 1", *map(str, state.shape)])
-            line = f"{name} = empty(({shape},), {dtype_of(state)!r})"
-            if owner == "call":
-                self.given_away[name] = line
-            else:
-                self.build.append(line)
+            shape = ", ".join(["T + 1", *map(str, state.shape)]) + "," * (not state.shape)
+            self.build.append(f"{name} = empty(({shape}), {dtype_of(state)!r})")
         return starts
 
     def start_of(self, state: Value, name: str) -> str:
@@ -147,8 +148,8 @@ class _Writer(Sums):
     def output(self, value: Value, wish: str) -> str:
         """The array of an output: the one the loop writes, or a copy of what it is."""
         slot = self.slots.get(id(value))
-        if slot is not None and slot.owner == "call" and slot.whole and value.kind == "result":
-            return f"{slot.array}[1:]" if slot.shift else slot.array
+        if slot is not None and slot.array in self.given_away:
+            return slot.array
         name = self.name(wish)
         self.given_away[name] = self.array_line(name, value, "T")
         self.body.append(f"{name}[lo:hi] = {self.ref(value, 'slab')}")
@@ -231,7 +232,7 @@ class _Writer(Sums):
         arguments = [*given, *ends, "kept", *parameters]
         loop = [
             f"for hi in range(T, 0, -{self.chunk}):",
-            *_in([f"lo = max(hi - {self.chunk}, 0)", "n = hi - lo", *inside]),
+            *indented([f"lo = max(hi - {self.chunk}, 0)", "n = hi - lo", *inside]),
         ]
         gx = [
             self.input_arrays[k] if v is not None else "None"
@@ -241,10 +242,10 @@ class _Writer(Sums):
             name + (f"{turned(seed)}.copy()" if turned(seed) else "")
             for name, seed in zip(carried, program.seeds_state, strict=True)
         ]
-        result = f"return {_tuple(gx)}, {_tuple(starts)}, {_tuple(grads)}"
+        result = f"return {as_tuple(gx)}, {as_tuple(starts)}, {as_tuple(grads)}"
         return [
             f"def backward({', '.join(arguments)}):",
-            *_in([*head, *self.with_lists(self.prelude), *once, *loop, result]),
+            *indented([*head, *self.with_lists(self.prelude), *once, *loop, result]),
         ]
 
     def steps_at_once(self, values: list[Value]) -> int:
@@ -254,7 +255,7 @@ class _Writer(Sums):
         return max(1, -(-self.steps // chunks))
 
     def room(self, values: list[Value]) -> int:
-        """The bytes that the backward pass's own values take, a step."""
+        """The bytes that values take, a step."""
         return sum(bytes_of(v) for v in values if v.op not in VIEWS)
 
     def backward_loop(self, values: list[Value], carried: list[str]) -> None:
@@ -267,25 +268,6 @@ class _Writer(Sums):
         if self.body[-1].startswith("for t in"):
             self.write("pass")
         self.indent = ""
-
-    def carry_in_place(self, loop: list[Value], carried: list[str]) -> None:
-        """Let what a step hands back be written where it is read, if by then it has been read."""
-        turn = {id(value): k for k, value in enumerate(loop)}
-        pairs = zip(self.program.seeds_state, self.program.state_grads, carried, strict=True)
-        for seed, value, name in pairs:
-            if value is None or id(value) not in turn or id(value) in self.slots:
-                continue
-            if value.op not in ELEMENTWISE and value.op not in ("matmul", "linear"):
-                continue
-            if self.span_of(value) or value.shape != seed.shape:
-                continue
-            if any(seed is handed_on for handed_on in self.program.state_grads):
-                continue  # as it is, to another state, after this value would have been written
-            late = [
-                u for u in self.uses.get(id(seed), []) if turn.get(id(u), -1) >= turn[id(value)]
-            ]
-            if not late or (late == [value] and value.op in ELEMENTWISE):
-                self.slots[id(value)] = Slot(name, "", 0, "call")
 
     def carry(self, carried: list[str]) -> None:
         """At the end of a step: what the step before is to receive."""
@@ -306,89 +288,7 @@ class _Writer(Sums):
             for name in carried:
                 self.write(f"    {name}[...] = flush_tiny({name})")
 
-    # -- lines ---------------------------------------------------------------------------------
-
-    def section(self, title: str, values: list[Value]) -> None:
-        """Values that are the same in every step: plain assignments."""
-        self.comment(title, values)
-        for value in values:
-            name = self.name(self.wish(value))
-            self.slots[id(value)] = Slot(name, "", 0, "call", whole=False)
-            self.write(f"{name} = {self.expression(value)}", value)
-            self.once_names += [] if self.backward else [name]
-
-    def expression(self, value: Value) -> str:
-        """A value as a new array."""
-        refs = [self.ref(v, "step") for v in value.inputs]
-        if value.op in VIEWS:
-            return self.view(value, refs[0], "step")
-        if value.op == "copy":
-            base = refs[0]
-            repeated = value.shape != value.inputs[0].shape
-            return f"broadcast_to({base}, {value.shape}).copy()" if repeated else f"{base}.copy()"
-        if value.op in UFUNCS and value.shape:
-            return f"{UFUNCS[value.op]}({', '.join(refs)})"
-        assert value.primitive is not None
-        self.calls.append((value.primitive.forward, value.params))
-        k = len(self.calls) - 1
-        return f"calls[{k}][0](np, {', '.join(refs)}, **calls[{k}][1])"
-
-    def comment(self, title: str, values: list[Value]) -> None:
-        """A heading, if anything follows."""
-        if values:
-            self.body.append(f"# {title}")
-
-    def slab(self, value: Value) -> None:
-        """A value of all steps, unless it is a view of one."""
-        slot = self.slots[id(value)]
-        if value.op in VIEWS and not slot.whole:
-            return
-        self.emit(value, "slab", slot.slab())
-
-    def step(self, value: Value) -> None:
-        """A value of one step, unless it is a view of one."""
-        slot = self.slots[id(value)]
-        if value.op in VIEWS and not slot.whole:
-            return
-        self.emit(value, "step", self.sliced(slot, value))
-
-    @property
-    def lists_of_views(self) -> set[str]:
-        """The arrays of the call that are views, whose lists are made behind their definition."""
-        return {line.split(" = ")[0] for line in self.prelude}
-
-    def with_lists(self, prelude: list[str]) -> list[str]:
-        """The views of the call's arrays, and the lists of their slices."""
-        lines = []
-        for line in prelude:
-            name = line.split(" = ")[0]
-            lines += [line, *([self.list_of(name)] if name in self.call_lists else [])]
-        return lines
-
 
 def turned(state: Value) -> str:
     """What turns a state as it is passed into the state as the loop has it, and back."""
     return ".T" if state.params.get("turned") else ""
-
-
-FROM_NUMPY = {
-    *UFUNCS.values(), "dot", "matmul", "empty", "array", "concatenate", "broadcast_to"
-}  # fmt: skip
-
-
-def _words(lines: list[str]) -> set[str]:
-    """The names that lines of code mention; those of attributes aside."""
-    code = [line.partition("  # ")[0] for line in lines]
-    return set(re.findall(r"(?<![.\w])[^\W\d]\w*", "\n".join(code)))
-
-
-def _in(lines: list[str]) -> list[str]:
-    return [f"    {line}" if line else "" for line in lines]
-
-
-def _tuple(names: list[str]) -> str:
-    """A tuple as it is written; in several lines if it is long."""
-    shown = ", ".join(names)
-    if len(shown) > 80:
-        shown = "\n" + "\n".join(fill(shown, 92, break_long_words=False).splitlines()) + "\n"
-    return f"({shown}{',' * (len(names) == 1)})"

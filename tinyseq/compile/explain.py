@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from math import prod
 
-from tinyseq.compile.lines import VIEWS, bytes_of
 from tinyseq.compile.program import Value
 from tinyseq.compile.schedule import PLACES, Schedule
+from tinyseq.compile.slots import VIEWS, bytes_of
 
 REASONS = {
     ("forward", "once"): "depends on parameters alone",

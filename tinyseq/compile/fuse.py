@@ -14,10 +14,10 @@ import numpy as np
 
 from tinyseq.compile.elements import AXES, Element, own, spread, viewed
 from tinyseq.compile.emit_numpy import _Writer
-from tinyseq.compile.lines import VIEWS, Slot, dtype_of
 from tinyseq.compile.nests import FLOATS, FORMULAS, Nest, Operation, is_fusible, is_number, meets_in
 from tinyseq.compile.program import Value
 from tinyseq.compile.schedule import Schedule
+from tinyseq.compile.slots import VIEWS, Slot, dtype_of
 from tinyseq.ops import identity
 
 IDENTITY: Any = identity.primitive  # type: ignore[attr-defined]

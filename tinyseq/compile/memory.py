@@ -7,9 +7,10 @@ value takes over the array of an input that nobody reads any more.
 
 from __future__ import annotations
 
-from tinyseq.compile.lines import ELEMENTWISE, VIEWS, Lines, Slot, dtype_of
+from tinyseq.compile.lines import Lines
 from tinyseq.compile.program import Value
 from tinyseq.compile.schedule import Schedule
+from tinyseq.compile.slots import ELEMENTWISE, VIEWS, Slot, dtype_of
 
 SPANS = ("", "K", "T")
 
@@ -62,6 +63,25 @@ class Memory(Lines):
                 continue
             shared = self.shared_slot(value, span, self.place[id(value)])
             self.slots[id(value)] = shared or self.allocate(value, span)
+
+    def carry_in_place(self, loop: list[Value], carried: list[str]) -> None:
+        """Let what a step hands back be written where it is read, if by then it has been read."""
+        turn = {id(value): k for k, value in enumerate(loop)}
+        pairs = zip(self.program.seeds_state, self.program.state_grads, carried, strict=True)
+        for seed, value, name in pairs:
+            if value is None or id(value) not in turn or id(value) in self.slots:
+                continue
+            if value.op not in ELEMENTWISE and value.op not in ("matmul", "linear"):
+                continue
+            if self.span_of(value) or value.shape != seed.shape:
+                continue
+            if any(seed is handed_on for handed_on in self.program.state_grads):
+                continue  # as it is, to another state, after this value would have been written
+            late = [
+                u for u in self.uses.get(id(seed), []) if turn.get(id(u), -1) >= turn[id(value)]
+            ]
+            if not late or (late == [value] and value.op in ELEMENTWISE):
+                self.slots[id(value)] = Slot(name, "", 0, "call")
 
     def allocate(self, value: Value, span: str) -> Slot:
         """A new array: in build(), or in every call if it is given away."""
@@ -132,6 +152,7 @@ class Memory(Lines):
         if value.op == "broadcast_to" and slot.span:
             return False
         self.slots[id(value)] = self.view_slot(slot, name, expression)
+        self.flat |= {name} if slot.array in self.flat else set()
         return True
 
     def read_in_loop(self, value: Value) -> bool:
@@ -192,29 +213,34 @@ class Memory(Lines):
         return self.program.forward_results() + self.program.backward_results()
 
     def join_pieces(self, order: list[Value]) -> None:
-        """Let pieces of a concatenation be written where they belong, if that is all they do."""
+        """Let pieces of a concatenation be written where they belong."""
+        inside = {id(v) for v in order}
         for value in order:
             if value.op != "concatenate" or id(value) in self.slots:
                 continue
-            where = self.place[id(value)]
             slot = self.slots[id(value)] = self.allocate(value, self.span_of(value))
             axis, start, placed = value.params["axis"], 0, set()
             for k, piece in enumerate(value.inputs):
                 end = start + piece.shape[axis]
-                alone = self.uses.get(id(piece)) == [value] and value.inputs.count(piece) == 1
-                inside = any(piece is v for v in order) and piece.op in ELEMENTWISE
-                if (
-                    alone
-                    and inside
-                    and self.place[id(piece)] == where
-                    and not any(piece is r for r in self.results())
-                ):
+                if id(piece) in inside and self.fits(piece, value, slot):
                     index = ", ".join((":",) * (axis + bool(slot.span)) + (f"{start}:{end}",))
                     name = self.name(piece.label or f"{slot.array}_{k}")
                     self.slots[id(piece)] = self.view_slot(slot, name, f"{slot.array}[{index}]")
                     placed.add(k)
                 start = end
             self.placed[id(value)] = placed
+
+    def fits(self, piece: Value, whole: Value, slot: Slot) -> bool:
+        """Whether a value may live in its part of a concatenation."""
+        return (
+            piece.op in ELEMENTWISE
+            and id(piece) not in self.slots
+            and self.place[id(piece)] == self.place[id(whole)]
+            and whole.inputs.count(piece) == 1
+            and dtype_of(piece) == dtype_of(whole)
+            and SPANS.index(self.span_of(piece)) <= SPANS.index(slot.span)
+            and not any(piece is r for r in self.results())
+        )
 
 
 def _disjoint(a: Value, b: Value) -> bool:

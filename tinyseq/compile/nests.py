@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from tinyseq.compile.elements import AXES, Element
-from tinyseq.compile.lines import dtype_of
 from tinyseq.compile.program import Value
+from tinyseq.compile.slots import dtype_of
 
 COMPARISONS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "eq": "==", "ne": "!="}
 FORMULAS = {
