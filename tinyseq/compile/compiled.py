@@ -48,7 +48,8 @@ def compile(
     """A cell, layer or sequence model that computes the same as the given one, faster.
 
     It shares the parameters with the original. Shapes are found at the first call. Of a
-    SequenceModel its own call and its loss are compiled, but for ``loss(literal=True)``.
+    SequenceModel its own call and its loss are compiled, but for ``loss(literal=True)``. A layer or
+    model is copied: what else is set on the original later, another readout, the copy does not see.
 
     Args:
         module: an ``nn.Cell``, a layer (``RNN``, ``LSTM``, ``GRU``), or a ``SequenceModel``.
@@ -228,11 +229,19 @@ class CompiledStack(Compiled):
     takes_feeds = False
 
     cell: Any
-    layers: list[Compiled]
+    made: list[tuple[Cell, Compiled]]  # of each cell; another one may have taken its place
 
     def __init__(self, cell: Stacked, options: Options) -> None:
         super().__init__(cell, options)
-        object.__setattr__(self, "layers", [_compiled(inner, options) for inner in cell.cells])
+        object.__setattr__(self, "made", [])
+
+    @property
+    def layers(self) -> list[Compiled]:
+        """The compiled cells, from the bottom up."""
+        cells = self.cell.cells
+        if [id(cell) for cell, _ in self.made] != [id(cell) for cell in cells]:
+            self.made[:] = [(cell, _compiled(cell, self.options)) for cell in cells]
+        return [layer for _, layer in self.made]
 
     def __reduce__(self) -> tuple:
         return CompiledStack, (self.cell, self.options)
@@ -275,8 +284,9 @@ class CompiledStack(Compiled):
     ) -> tuple[Any, Any]:
         """All steps of the first cell, then all of the second, and so on; see ``Compiled``."""
         after = []
-        for k, before in enumerate(fields(state, len(self.layers))):
+        layers = self.layers
+        for k, before in enumerate(fields(state, len(layers))):
             x = self.cell.dropout(xs) if k else xs
-            xs, new = self.layers[k].run_steps(x, before, steps, running, checkpoint_every)
+            xs, new = layers[k].run_steps(x, before, steps, running, checkpoint_every)
             after.append(new)
         return xs, tuple(after)

@@ -7,11 +7,11 @@ read, by the names in its code; ``entries`` is what a value holds that is found 
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Iterator, Mapping
 from dis import get_instructions
 from functools import lru_cache, partial
+from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -29,6 +29,7 @@ SETTLED = {LIBRARY, "numpy", "scipy", "cupy", "numba", "builtins", *sys.stdlib_m
 # the methods of an object that are called without being named
 CALLED = {"__call__", "__getattr__", "__getitem__", "__iter__", "__len__", "__float__"}
 CALLED |= {f"__{r}{op}__" for r in ("", "r") for op in ("add", "sub", "mul", "truediv", "matmul")}
+CODE = (FunctionType, BuiltinFunctionType, np.ufunc, type, ModuleType)
 WRAPPERS = (property, staticmethod, classmethod, partial, MethodType)
 
 Place = tuple[str, Any, Any]  # the path, a mapping and the key in it; or a closure's cell and None
@@ -52,9 +53,12 @@ class _Search:
         self.names = set(CALLED)  # of the attributes that are read somewhere
         self.known: dict[int, Any] = {}  # what has been looked at, by its id
         self.spaces: list[tuple[str, Mapping[str, Any], bool]] = []  # attributes; if places, too
+        self.functions: list[tuple[str, Any]] = []  # that are still to be looked at
+        self.packages: set[str] = set()  # in which the modules are written, installed or not
 
     def owner(self, path: str, owner: Any) -> None:
         """A module or feed; that one of its attributes is set anew is seen without this."""
+        self.packages |= {package_of(base) for base in type(owner).__mro__} - SETTLED
         for name, value in vars(owner).items():
             container = structure.is_container(value)
             if container and all(
@@ -66,7 +70,7 @@ class _Search:
                 self.found.append((f"{path}.{name}".lstrip("."), vars(owner), name))
             self.follow(name, value)
         for base in type(owner).__mro__:  # whose methods the library may call
-            if not settled(base):
+            if not self.settled(base):
                 for name, value in vars(base).items():
                     if isinstance(value, (FunctionType, *WRAPPERS)):
                         self.follow(name, value)
@@ -77,6 +81,8 @@ class _Search:
         count = -1
         while count != len(self.known):
             count = len(self.known)
+            while self.functions:
+                self.function(*self.functions.pop())
             for path, space, _ in list(self.spaces):
                 for name in sorted(self.names & space.keys()):
                     self.follow(f"{path}.{name}", space[name])
@@ -89,7 +95,7 @@ class _Search:
     def kind(self, kind: type) -> None:
         """A class that is the user's, with what it holds."""
         for base in kind.__mro__:
-            if not settled(base) and self.is_new(base):
+            if not self.settled(base) and self.is_new(base):
                 self.spaces.append((base.__qualname__, vars(base), True))
 
     def follow(self, path: str, value: Any) -> None:
@@ -100,16 +106,23 @@ class _Search:
         elif isinstance(value, WRAPPERS):
             for part in parts(value):
                 self.follow(path, part)
-        elif isinstance(value, FunctionType):
-            self.function(inspect.unwrap(value))
+        elif isinstance(value, FunctionType) or wrapped(value) is not None:
+            self.functions.append((path, value))
         elif isinstance(value, type):
             self.kind(value)
         elif isinstance(value, ModuleType):
-            if value.__name__.partition(".")[0] not in SETTLED and self.is_new(value):
+            if not self.settled(value) and self.is_new(value):
                 self.spaces.append((value.__name__, vars(value), True))
         elif has_attributes(value) and self.is_new(value):
             self.spaces.append((path, attributes(value), False))
             self.kind(type(value))
+
+    def settled(self, thing: Any) -> bool:
+        """Whether it is code that does not change and reads nothing of the user's."""
+        if not isinstance(thing, CODE):
+            return False
+        package = package_of(thing)
+        return package not in self.packages and installed(package)
 
     def is_new(self, thing: Any) -> bool:
         """Whether it has not been looked at; from now on it has."""
@@ -118,11 +131,12 @@ class _Search:
         self.known[id(thing)] = thing
         return True
 
-    def function(self, function: Any) -> None:
-        """What a function finds around it."""
-        if not isinstance(function, FunctionType) or settled(function):
+    def function(self, path: str, function: Any) -> None:
+        """What a function finds around it, and one that a decorator has wrapped."""
+        if self.settled(function) or not self.is_new(function):
             return
-        if not self.is_new(function):
+        self.follow(path, wrapped(function))
+        if not isinstance(function, FunctionType):
             return
         variables, names = read_by(function.__code__)
         self.names |= names
@@ -135,7 +149,7 @@ class _Search:
                 value = at(holder, key)
             except ValueError:  # a variable that has no value yet
                 continue
-            if not isinstance(value, ModuleType | Module) and not settled(value):
+            if not isinstance(value, ModuleType | Module) and not self.settled(value):
                 self.found.append((f"{function.__qualname__}: {name}", holder, key))
             self.follow(name, value)
 
@@ -160,11 +174,22 @@ def at(holder: Any, key: Any) -> Any:
     return holder.cell_contents if key is None else holder.get(key)
 
 
-def settled(thing: Any) -> bool:
-    """Whether it is a function or class that does not change and reads nothing of the user's."""
-    if not isinstance(thing, FunctionType | BuiltinFunctionType | np.ufunc | type):
-        return False
-    return (getattr(thing, "__module__", None) or "numpy").partition(".")[0] in SETTLED
+def package_of(thing: Any) -> str:
+    """The package in which a function or class is written, or that a module of Python's is in."""
+    name = thing.__name__ if isinstance(thing, ModuleType) else getattr(thing, "__module__", None)
+    return str(name or "builtins").partition(".")[0]
+
+
+@lru_cache(maxsize=1024)
+def installed(package: str) -> bool:
+    """Whether a package is one of those that are installed, not written by the user."""
+    file = getattr(sys.modules.get(package), "__file__", None) or ""
+    return package in SETTLED or not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
+
+
+def wrapped(value: Any) -> Any:
+    """The function inside of one that a decorator has made; None if it is none."""
+    return getattr(value, "__dict__", {}).get("__wrapped__")
 
 
 def parts(value: Any) -> list[Any]:
@@ -195,31 +220,33 @@ def has_attributes(value: Any) -> bool:
 
 def attributes(value: Any) -> Mapping[str, Any]:
     """The attributes of an object, by their names."""
-    slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
+    declared = [getattr(kind, "__slots__", ()) for kind in type(value).__mro__]
+    slots = [name for names in declared for name in ([names] if isinstance(names, str) else names)]
     held = {name: getattr(value, name) for name in slots if hasattr(value, name)}
     return held | vars(value) if hasattr(value, "__dict__") else held
 
 
-def entries(
-    path: str, value: Any, names: frozenset[str], above: tuple[int, ...] = ()
-) -> Iterator[tuple[str, Any]]:
+def entries(path: str, value: Any, names: frozenset[str]) -> Iterator[tuple[str, Any]]:
     """The value, or what is in it, with a path for each: attributes only of these names."""
-    inside: Any = None
-    if id(value) in above:
-        return
-    if isinstance(value, dict):
-        keys = [key if isinstance(key, str) else f"[{key!r}]" for key in value]
-        inside = zip(keys, value.values(), strict=True)
-    elif isinstance(value, tuple | list):
-        inside = enumerate(value)
-    elif isinstance(value, WRAPPERS):
-        inside = enumerate(parts(value))
-    elif has_attributes(value):
-        yield path, value
-        held = attributes(value)
-        inside = [(name, held[name]) for name in sorted(names & held.keys())]
-    if inside is None:
-        yield path, value
-        return
-    for name, entry in inside:
-        yield from entries(f"{path}.{name}", entry, names, (*above, id(value)))
+    stack: list[tuple[str, Any, tuple[int, ...]]] = [(path, value, ())]
+    while stack:
+        path, value, above = stack.pop()
+        if id(value) in above:
+            continue
+        inside: Any = None
+        if isinstance(value, dict):
+            keys = [key if isinstance(key, str) else f"[{key!r}]" for key in value]
+            inside = zip(keys, value.values(), strict=True)
+        elif isinstance(value, tuple | list):
+            inside = enumerate(value)
+        elif isinstance(value, WRAPPERS):
+            inside = enumerate(parts(value))
+        elif has_attributes(value):
+            held = attributes(value)
+            inside = [(name, held[name]) for name in sorted(names & held.keys())]
+            yield path, value
+        if inside is None:
+            yield path, value
+            continue
+        above = (*above, id(value))
+        stack += reversed([(f"{path}.{name}", entry, above) for name, entry in inside])

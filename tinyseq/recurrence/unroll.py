@@ -12,6 +12,7 @@ the outputs are labelled there: that is what the pictures are made of.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 from tinyseq import structure
@@ -86,10 +87,13 @@ def unroll(
         StructureError: a step that does not return (y, state), or changes the state's structure.
         DTypeError: inputs or a state of complex numbers.
         DataError: lengths that are negative, too long, or not one for each sequence.
-        ConfigError: detach_every or checkpoint_every out of range.
+        ConfigError: length, detach_every or checkpoint_every is no number of steps.
         GraphError: with checkpoint_every, a step that reads what earlier ones computed, but not
             from its state; in the backward pass, one that is not what it was the first time.
     """
+    for name, number in ("length", length), ("detach_every", detach_every):
+        if number is not None and not isinstance(number, Integral):
+            raise ConfigError(f"unroll: {name} is an integer, not {number!r}")
     if detach_every is not None and detach_every < 1:
         raise ConfigError(f"unroll: detach_every is at least 1, not {detach_every}")
     if checkpoint_every is not None:
