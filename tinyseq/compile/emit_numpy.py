@@ -92,10 +92,9 @@ class _Writer(Sections):
         self.backward = False
         self.prelude, self.body, self.call_lists = [], [], set()
         self.chunk = self.steps_at_once(places["before"])
-        given = [self.source(value, "x", "T").array for value in program.inputs]
-        inputs = list(given)
-        given += self.place_states()
-        given += [self.source(value, "p", "").array for value in program.parameters]
+        inputs = [self.source(value, "x", "T").array for value in program.inputs]
+        starts = self.place_states()
+        parameters = [self.source(value, "p", "").array for value in program.parameters]
         self.assign_slots(places)
         self.section("once", places["once"])
         start = len(self.body)
@@ -109,10 +108,9 @@ class _Writer(Sections):
             self.slab(value)
         outputs = [self.output(value, f"y{k}") for k, value in enumerate(program.outputs)]
         inside, once = self.body[start:], self.body[:start]
-        starts = [self.start_of(state, name) for state, name in zip(
-            program.states, given[len(inputs) :], strict=False
-        )]  # fmt: skip
-        made = [*self.given_away.values(), *starts]
+        made = list(self.given_away.values())
+        for state, name in zip(program.states, starts, strict=True):
+            made.append(f"{self.slots[id(state)].array}[0] = {name}{turned(state)}")
         lists = [self.list_of(a) for a in sorted(self.call_lists - self.lists_of_views)]
         self.kept = [*inputs, *self.given_away, *self.once_names, *sorted(self.lists_of_views)]
         finals = [f"{self.slots[id(v)].array}[T, ...]{turned(v)}.copy()" for v in program.states]
@@ -122,7 +120,7 @@ class _Writer(Sections):
         ]
         result = f"return {as_tuple(outputs)}, {as_tuple(finals)}"
         return [
-            f"def forward({', '.join(given)}):",
+            f"def forward({', '.join([*inputs, *starts, *parameters])}):",
             *indented([*made, *lists, *self.with_lists(self.prelude), *once, *loop, result]),
         ]
 
@@ -140,10 +138,6 @@ class _Writer(Sections):
             shape = ", ".join(["T + 1", *map(str, state.shape)]) + "," * (not state.shape)
             self.build.append(f"{name} = empty(({shape}), {dtype_of(state)!r})")
         return starts
-
-    def start_of(self, state: Value, name: str) -> str:
-        """The line that takes in an initial state."""
-        return f"{self.slots[id(state)].array}[0] = {name}{turned(state)}"
 
     def output(self, value: Value, wish: str) -> str:
         """The array of an output: the one the loop writes, or a copy of what it is."""
