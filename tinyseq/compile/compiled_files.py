@@ -54,7 +54,7 @@ def folder() -> Path:
 @cache
 def _called() -> str:
     here = Path(__file__).parent
-    return "".join((here / f"fused_{part}.py").read_text("utf-8") for part in ("math", "products"))
+    return "".join(path.read_text("utf-8") for path in sorted(here.glob("fused_*.py")))
 
 
 def _write(path: Path, source: str) -> None:

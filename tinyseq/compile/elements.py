@@ -87,9 +87,10 @@ class Element:
                 return f"{self.array}.shape[{place + bool(self.when)}]"
         return None
 
-    def matrix(self, shape: tuple[int, ...]) -> str | None:
-        """All elements of a value that is a matrix, as an expression; None if it is none."""
-        if [index.axis for index in self.index] != [0, 1] or any(k.step != 1 for k in self.index):
+    def whole(self, shape: tuple[int, ...]) -> str | None:
+        """All elements of a value, as an expression; None for a number, and out of order."""
+        axes = [index.axis for index in self.index]
+        if not axes or axes != [*range(len(shape))] or any(k.step != 1 for k in self.index):
             return None
         parts = [self.when] * bool(self.when)
         for index, size, wanted in zip(self.index, self.sizes, shape, strict=True):

@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 
 from tinyseq.backend import flush_tiny
-from tinyseq.compile import fused_math, fused_products
+from tinyseq.compile import fused_math, fused_products, fused_sines
 from tinyseq.compile.compiled_files import load
-from tinyseq.compile.fuse import IDENTITY, Fused, Move, Plan, Product
+from tinyseq.compile.fuse import IDENTITY, Fused, Move
 from tinyseq.compile.lines import _printable
-from tinyseq.compile.nests import Nest, is_fusible
+from tinyseq.compile.nests import SINES, Nest, is_fusible
 from tinyseq.compile.page import indented
+from tinyseq.compile.plans import Call, Plan
 from tinyseq.compile.program import Value
 from tinyseq.compile.schedule import Schedule
 from tinyseq.compile.sink import with_sunk
@@ -33,6 +34,7 @@ from tinyseq.compile.slots import VIEWS, Slot, bytes_of
 OF_LOOPS = {
     fused_math: ("exp", "flush", "loop", "maximum", "minimum", "sigmoid", "tanh"),
     fused_products: ("product",),
+    fused_sines: ("cos", "sin"),
 }
 OF_BUILD = {fused_math: ("given",), fused_products: ("dot", "packed")}
 
@@ -128,9 +130,9 @@ class _Writer(Fused):
         """Whether a value is likely to be a variable in a nest, or a piece of another."""
         users = self.uses.get(id(value), [])
         inside = all(
-            self.place[id(u)] == "loop" and (is_fusible(u) or u.op == "concatenate") for u in users
+            self.place[id(u)] == "loop" and (_joins(u) or u.op == "concatenate") for u in users
         )
-        return is_fusible(value) and inside
+        return _joins(value) and inside
 
     # -- the loops -----------------------------------------------------------------------------
 
@@ -195,10 +197,9 @@ class _Writer(Fused):
         arrays: list[str] = []
         lines: list[str] = []
         for part in plan:
-            if isinstance(part, Product):
+            if isinstance(part, Call):
                 arrays += part.arrays
-                line = f"product({part.left}, {part.tiles}, {part.out})"
-                lines.append(f"{line}  # {self.equation(part.value)}")
+                lines.append(f"{part.text}  # {self.equation(part.value)}")
             elif isinstance(part, Nest):
                 arrays += part.arrays()
                 lines += part.lines(self.name, self.comment_on)
@@ -224,6 +225,11 @@ class _Writer(Fused):
         """What a line of a nest is in the pictures, and whose it is."""
         known = [value.label or "", value.where.partition(" in ")[2]]
         return _printable(", ".join(word for word in known if word))
+
+
+def _joins(value: Value) -> bool:
+    """Whether a value is likely to be part of a nest."""
+    return is_fusible(value) and value.op not in SINES
 
 
 def without_unused(source: str) -> str:

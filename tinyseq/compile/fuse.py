@@ -1,12 +1,11 @@
 """fuse: the steps of a schedule as nests of elementwise operations, products, and the rest.
 
-A plan of a step is a list of Nest, Product and lines of NumPy, in the order of the schedule.
+A plan of a step is a list of Nest, Call and lines of NumPy, in the order of the schedule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,7 +13,17 @@ import numpy as np
 
 from tinyseq.compile.elements import AXES, Element, own, spread, viewed
 from tinyseq.compile.emit_numpy import _Writer
-from tinyseq.compile.nests import FLOATS, FORMULAS, Nest, Operation, is_fusible, is_number, meets_in
+from tinyseq.compile.nests import (
+    FLOATS,
+    FORMULAS,
+    SINES,
+    Nest,
+    Operation,
+    is_fusible,
+    is_number,
+    meets_in,
+)
+from tinyseq.compile.plans import Call, Plan, open_nests
 from tinyseq.compile.program import Value
 from tinyseq.compile.schedule import Schedule
 from tinyseq.compile.slots import VIEWS, Slot, dtype_of
@@ -28,18 +37,6 @@ NAMES = {  # of functions that the loops call, and that are no names of arrays, 
 }  # fmt: skip
 
 
-@dataclass
-class Product:
-    """A matrix of each step times one that is the same in all."""
-
-    value: Value
-    left: str
-    tiles: str
-    out: str
-    arrays: list[str]
-
-
-Plan = list[Nest | Product | list[str]]
 Move = tuple[Value, Value, Slot]  # what it becomes, what is handed on, and its place
 
 
@@ -102,6 +99,10 @@ class Fused(_Writer):
         plan: Plan = []
         for value in values:
             if value.op in VIEWS and not self.slots[id(value)].whole:
+                continue
+            sine = self.sine_of(value)
+            if sine is not None:
+                plan.append(sine)
                 continue
             product, operations = self.product_of(value), self.operations(value)
             if operations is None or (id(value) in self.tiles and product is None):
@@ -221,7 +222,7 @@ class Fused(_Writer):
                 alone = readers <= inside.get(id(op.value), set())
                 op.kept = not (op.makes and alone and id(op.value) not in kept)
 
-    # -- products ------------------------------------------------------------------------------
+    # -- functions of whole arrays ------------------------------------------------------------
 
     def fixed_matrix(self, value: Value) -> tuple[Value, bool] | None:
         """The matrix of a product that is the same in every step, and whether it is transposed."""
@@ -235,39 +236,32 @@ class Fused(_Writer):
             return None
         return right, value.op == "linear"
 
-    def product_of(self, value: Value) -> Product | None:
+    def product_of(self, value: Value) -> Call | None:
         """A value as a product inside of the loop, if it is one."""
         if id(value) not in self.tiles:
             return None
-        left, out = self.element(value.inputs[0]), self.element(value)
+        left, out = self.whole(value.inputs[0]), self.whole(value)
         if left is None or out is None:
             return None
-        texts = left.matrix(value.inputs[0].shape), out.matrix(value.shape)
-        if texts[0] is None or texts[1] is None:
-            return None
         tiles = self.tiles[id(value)]
-        return Product(value, texts[0], tiles, texts[1], [left.array, tiles, out.array])
+        text = f"product({left[1]}, {tiles}, {out[1]})"
+        return Call(value, text, [left[0], tiles, out[0]])
 
+    def sine_of(self, value: Value) -> Call | None:
+        """A sine or cosine as a function of a whole array, if it is one."""
+        kinds = {dtype_of(v) for v in (value, *value.inputs)}
+        if value.op not in SINES or len(kinds) > 1 or not kinds <= {*FLOATS}:
+            return None
+        x, out = self.whole(value.inputs[0]), self.whole(value)
+        if x is None or out is None or x[0] == out[0] and x != out:
+            return None
+        return Call(value, f"{value.op}({x[1]}, {out[1]})", [x[0], out[0]])
 
-def open_nests(plan: Plan, operation: Operation) -> Iterator[Nest]:
-    """The nests of a plan, the last one first, up to what the operation has to come after."""
-    for part in reversed(plan):
-        if isinstance(part, Nest):
-            yield part
-        if waits_for(operation, part):
-            return
-
-
-def waits_for(operation: Operation, part: Nest | Product | list[str]) -> bool:
-    """Whether an operation has to come after a part of the plan: they share an array."""
-    reads, writes = {e.array for e in operation.reads if e}, operation.target.array
-    if isinstance(part, Product):
-        return writes in part.arrays or part.arrays[-1] in reads
-    if isinstance(part, Nest):
-        written = {op.target.array for op in part.operations}
-        read = {e.array for op in part.operations for e in op.reads if e}
-        return bool(reads & written) or writes in written | read
-    return True
+    def whole(self, value: Value) -> tuple[str, str] | None:
+        """The name of a value's array, and all of the value as an expression; None without one."""
+        element = None if is_number(value) else self.element(value)
+        text = element and element.whole(value.shape)
+        return (element.array, text) if element and text else None
 
 
 def _starts(whole: Value) -> list[tuple[Value, int]]:

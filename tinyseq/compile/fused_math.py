@@ -78,7 +78,7 @@ def _family(f: Any, terms: int, log2: tuple[float, float], inf: float, zero: flo
     coefficients = [f(1 / factorial(k)) for k in range(2, terms)]
     half, one, two, inf, zero, flat = (f(c) for c in (0.5, 1, 2, inf, zero, flat))
 
-    series = _horner(coefficients)
+    series = horner(coefficients)
 
     @register_jitable
     def less_one(r: Any) -> Any:  # e**r - 1 = r + r**2 (1/2! + r/3! + ...)
@@ -107,12 +107,12 @@ def _family(f: Any, terms: int, log2: tuple[float, float], inf: float, zero: flo
     return exp, tanh
 
 
-def _horner(coefficients: list[Any]) -> Any:
+def horner(coefficients: list[Any]) -> Any:
     """The polynomial with these coefficients, the constant first."""
     constant, rest = coefficients[0], coefficients[1:]
     if not rest:
         return register_jitable(lambda r: constant)
-    inner = _horner(rest)
+    inner = horner(rest)
     return register_jitable(lambda r: constant + r * inner(r))
 
 

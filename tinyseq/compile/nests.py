@@ -19,6 +19,7 @@ from tinyseq.compile.program import Value
 from tinyseq.compile.slots import dtype_of
 
 COMPARISONS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "eq": "==", "ne": "!="}
+SINES = ("sin", "cos")  # functions of whole arrays, wherever a value is one
 FORMULAS = {
     "add": "{0} + {1}",
     "sub": "{0} - {1}",
@@ -34,7 +35,7 @@ FORMULAS = {
     "exp": "exp({0})",
     "tanh": "tanh({0})",
     "sigmoid": "sigmoid({0})",
-    **{op: f"np.{op}({{0}})" for op in ("expm1", "log", "log1p", "sqrt", "sin", "cos")},
+    **{op: f"np.{op}({{0}})" for op in ("expm1", "log", "log1p", "sqrt", *SINES)},
     **{op: f"{{0}} {sign} {{1}}" for op, sign in COMPARISONS.items()},
 }
 FLOATS = ("float32", "float64")
