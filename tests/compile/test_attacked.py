@@ -101,3 +101,54 @@ def test_what_numpy_says_of_a_tensor_is_followed_by_a_way_out():
     ts.unroll(cell, XS, H0)
     with pytest.raises(CompileError, match="test_attacked.py, line.*tinyseq.ops on the Tensors"):
         ts.unroll(ts.compile(cell), XS, H0)
+
+
+# -- what is written in place ----------------------------------------------------------------------
+
+GLOBAL = np.ones(H)
+
+
+def counts(s: Any, x: Any, h: Any) -> Any:
+    s.table += 1.0
+    return h * s.table
+
+
+def averages(s: Any, x: Any, h: Any) -> Any:
+    s.nested["mean"][:] = 0.9 * s.nested["mean"] + 0.1 * h.data.mean(0)
+    return h
+
+
+def counts_outside(s: Any, x: Any, h: Any) -> Any:
+    GLOBAL[0] += 1.0
+    return h * GLOBAL
+
+
+def over_the_input(s: Any, x: Any, h: Any) -> Any:
+    data = x.data
+    data += 1.0
+    return h * x
+
+
+def over_a_result(s: Any, x: Any, h: Any) -> Any:
+    h.data[:, 0] = 0.0
+    return h
+
+
+@pytest.mark.parametrize(
+    "term, said",
+    [(counts, "writes into an array that is not its own, table"),
+     (averages, "writes into an array that is not its own, nested.mean"),
+     (counts_outside, "writes into an array that is not its own, counts_outside: GLOBAL"),
+     (over_the_input, r"read-only \(test_attacked.py, line.*data \+= 1.0"),
+     (over_a_result, r"read-only \(test_attacked.py, line.*h.data")],
+    ids=lambda value: getattr(value, "__name__", ""),
+)  # fmt: skip
+def test_a_step_that_writes_in_place_is_refused(term: Any, said: str):
+    def cell() -> Written:
+        return Written(term, table=np.ones(H), nested={"mean": np.ones(H)})
+
+    ts.unroll(cell(), XS.copy(), H0)  # it can be run step by step
+    given = XS.copy()
+    with pytest.raises(CompileError, match=said):
+        ts.unroll(ts.compile(cell()), given, H0)
+    np.testing.assert_array_equal(given, XS)

@@ -174,6 +174,7 @@ def recorded(
     if checking.get():
         check_finite(output, lambda: f"{primitive.name}{place()}", arrays)
     if recording.get() is TRACED:
+        output = read_only(output)
         parents = [
             _constant_leaf(array) if parent is None else parent
             for array, parent in zip(arrays, parents, strict=True)
@@ -190,6 +191,14 @@ def recorded(
         output,
         Node(primitive, tuple(parents), saved, params, output.shape, output.dtype, requires_grad),
     )
+
+
+def read_only(array: Array) -> Array:
+    """The array, into which nothing can be written from here (where the library can tell)."""
+    if isinstance(array, np.ndarray):
+        array = array.view()
+        array.flags.writeable = False
+    return array
 
 
 def _constant_leaf(value: Any) -> Leaf:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tinyseq import structure
 from tinyseq.autograd.node import Leaf, Node, next_order
-from tinyseq.autograd.primitive import PICK, Primitive
+from tinyseq.autograd.primitive import PICK, Primitive, read_only
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.autograd.walk import by_order, reachable, walk_back
 from tinyseq.backend import is_cupy, to_numpy
@@ -56,7 +56,8 @@ class Recorded:
         self.shared[path] = node, found
 
     def source(self, kind: str, index: int, array: Any) -> Tensor:
-        """A leaf for what a step is given."""
+        """A leaf for what a step is given; nothing may be written into it."""
+        array = read_only(array)
         needs_grad = array.dtype.kind == "f" and kind not in ("seed_y", "seed_state")
         leaf = Leaf(array.shape, array.dtype, needs_grad)
         self.known[leaf] = Value(kind, array.shape, array.dtype, index=index)

@@ -147,6 +147,16 @@ def refuse_memory(before: dict[str, Any], after: dict[str, Any]) -> None:
             )
 
 
+def refuse_writing(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Raise CompileError if a step has written into an array that it found outside."""
+    for path, array in after.items():
+        if not namespace(array).array_equal(array, before[path], equal_nan=array.dtype.kind == "f"):
+            raise CompileError(
+                f"the step writes into an array that is not its own, {path}: what a step remembers "
+                f"belongs into the state, which it is given and gives back. {WAY_OUT}"
+            )
+
+
 def line_of(error: BaseException) -> str:
     """Where an error was raised: the line of the step, or the operation whose derivative it is."""
     inner = ("autograd", "backend.py", "compile", "ops", "structure.py")

@@ -26,9 +26,11 @@ from tinyseq.compile.steady import (
     other_values,
     refuse_changes,
     refuse_memory,
+    refuse_writing,
     remembered,
 )
 from tinyseq.errors import CompileError
+from tinyseq.ops.elementwise import raw
 from tinyseq.recurrence.steps import checked_step
 
 
@@ -89,6 +91,7 @@ def _trace_again(
     other, copies = other_step(step, parameters, shared, arrays)
     before = remembered(other)
     found = Shared(other).now()[0] if shared else {}
+    contents = {path: raw(value).copy() for path, value in found.items()}
     try:
         again = _attempt(other, other_values(x), other_values(state), copies, found)
     except Exception as error:
@@ -98,6 +101,7 @@ def _trace_again(
             f"the step looks at values: with others it raises {type(error).__name__}: {error}"
         ) from error
     refuse_memory(before, remembered(other))
+    refuse_writing(contents, {path: raw(value) for path, value in found.items()})
     refuse_changes(program, again)
 
 
@@ -124,6 +128,6 @@ def _attempt(
 
 def _run_plainly(step: Any, x: Any, state: Any) -> None:
     """The step as ``unroll`` takes it: what it raises now has nothing to do with the compiler."""
-    given = structure.map(lambda a: None if a is None else label(a, "x"), x)
+    given = structure.map(lambda a: None if a is None else label(a.copy(), "x"), x)
     with scope("step", 1):
-        checked_step(step, given, structure.map(lambda a: label(a, "h"), state), 1)
+        checked_step(step, given, structure.map(lambda a: label(a.copy(), "h"), state), 1)
