@@ -313,10 +313,10 @@ print(explained[-2])
 # ## What fails, and why
 #
 # **A step that decides by values.** The step is taken once and its record becomes the loop. If
-# Python chooses with `if` by what is in an array, the record holds one of the two ways only. The
-# compiler takes the step twice, on very different numbers, and refuses what is not the same both
-# times; a decision that falls alike in both it cannot see. `ops.where` computes both ways and
-# chooses for each number.
+# Python chooses with `if` by what is in an array, the record holds one of the two ways only. So a step
+# that is compiled may not look at what its Tensors hold; `ops.where` computes both ways and chooses
+# for each number. What comes from elsewhere, from a random generator or an attribute, is found out by
+# taking the step twice, with other numbers, and refusing what is not the same both times.
 
 
 # %%

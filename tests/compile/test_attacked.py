@@ -114,7 +114,7 @@ def counts(s: Any, x: Any, h: Any) -> Any:
 
 
 def averages(s: Any, x: Any, h: Any) -> Any:
-    s.nested["mean"][:] = 0.9 * s.nested["mean"] + 0.1 * h.data.mean(0)
+    s.nested["mean"][:] = 0.9 * s.nested["mean"] + 0.3
     return h
 
 
@@ -139,8 +139,8 @@ def over_a_result(s: Any, x: Any, h: Any) -> Any:
     [(counts, "writes into an array that is not its own, table"),
      (averages, "writes into an array that is not its own, nested.mean"),
      (counts_outside, "writes into an array that is not its own, counts_outside: GLOBAL"),
-     (over_the_input, r"read-only \(test_attacked.py, line.*data \+= 1.0"),
-     (over_a_result, r"read-only \(test_attacked.py, line.*h.data")],
+     (over_the_input, r"looks at a value.*test_attacked.py, line.*data = x.data"),
+     (over_a_result, r"looks at a value.*test_attacked.py, line.*h.data")],
     ids=lambda value: getattr(value, "__name__", ""),
 )  # fmt: skip
 def test_a_step_that_writes_in_place_is_refused(term: Any, said: str):

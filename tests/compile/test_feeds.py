@@ -240,7 +240,7 @@ def test_a_choice_that_looks_at_values_is_refused():
         return y if y.data.sum() > 0 else -y
 
     ts.unroll(cell, xs, state, feed=FreeRunning(looks))
-    with pytest.raises(CompileError, match="decides by values"):
+    with pytest.raises(CompileError, match="looks at a value"):
         ts.unroll(ts.compile(cell), xs, state, feed=FreeRunning(looks))
 
 

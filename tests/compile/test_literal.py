@@ -181,7 +181,7 @@ def test_a_trial_of_one_step_does_not_reach_the_tape():
         hidden_size = 2
 
         def __call__(self, x: Any, h: Any) -> tuple[Any, Any]:
-            seen.append(type(h))
+            seen.append(isinstance(h, ts.Tensor))
             h = ops.tanh(h + x)
             return h, h
 
@@ -190,4 +190,4 @@ def test_a_trial_of_one_step_does_not_reach_the_tape():
     ran = len(seen)
     ts.unroll(fast, np.ones((4, 3, 2)))
     assert len(seen) == ran, "the second run has no step of Python"
-    assert set(seen) == {ts.Tensor}, "a step is always given Tensors"
+    assert all(seen), "a step is always given Tensors"

@@ -39,6 +39,7 @@ def over(function: Any) -> Any:
 
 LOOPS = {
     "exp": (over(fused_math.exp), np.exp),
+    "expm1": (over(fused_math.expm1), np.expm1),
     "tanh": (over(fused_math.tanh), np.tanh),
     "sigmoid": (over(fused_math.sigmoid), lambda x: 0.5 + 0.5 * np.tanh(0.5 * x)),
 }

@@ -60,13 +60,44 @@ def refusal(term: Any, inputs: Any = XS) -> str:
         lambda h: h if h.sum() > 0 else -h,
         lambda h: h * (1.0 if bool(h[0, 0] > 0) else 2.0),
         lambda h: -h if h[0, 0] > 0 and h[0, 1] > 0 else h,
+        lambda h: h if h.data.sum() > 0 else -h,
+        lambda h: h * ts.tensor(h.data),
+        lambda h: h + (h * 2.0).numpy(),
+        lambda h: h + float(np.mean(h.data)),
+        lambda h: h if h.detach().data[0, 0] > 0 else -h,
+        lambda h: h[:, np.argsort(h.data[0])],
+        lambda h: ops.where(h.data > 0, h, 0.0),
+        lambda h: h + np.asarray(h.detach()),
     ],
-    ids=["float", "item", "int", "if", "bool", "and"],
-)
+    ids=[
+        "float", "item", "int", "if", "bool", "and", "data", "tensor of data", "numpy", "mean",
+        "detach", "argsort", "mask", "asarray",
+    ],
+)  # fmt: skip
 def test_a_step_that_looks_at_a_value(look: Any):
     message = refusal(lambda self, x, h: look(h))
     assert "looks at a value" in message and "ts.ops.where" in message
     assert "test_refused.py, line" in message and "lambda h" in message
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_decision_by_a_value_slips_through(seed: int):
+    """Not by luck: also where another example would be decided alike."""
+    weights = np.random.default_rng(seed).normal(size=(2, 2))
+
+    def term(self: Any, x: Any, h: Any) -> Any:
+        return h if ops.tanh(ops.linear(x, weights) + h).data.sum() > 0 else -h
+
+    assert "looks at a value" in refusal(term)
+
+
+def test_a_decision_under_no_grad():
+    def term(self: Any, x: Any, h: Any) -> Any:
+        with ts.no_grad():
+            small = float((h * h).sum()) < 1.0
+        return h * 2.0 if small else h
+
+    assert "detach" in refusal(term)
 
 
 def test_a_while_loop_on_a_value_names_its_line():
@@ -81,24 +112,10 @@ def test_a_while_loop_on_a_value_names_its_line():
 # -- what a trace would take for a constant --------------------------------------------------------
 
 
-def under_no_grad(self: Any, x: Any, h: Any) -> Any:
-    with ts.no_grad():
-        return ops.tanh(h) * 2.0
-
-
 BAKED = {
-    "data": lambda self, x, h: h + x.data,
-    "data of the state": lambda self, x, h: h * ts.tensor(h.data),
-    "a number from data": lambda self, x, h: h + float(np.mean(x.data)),
-    "numpy": lambda self, x, h: h + x.numpy(),
     "tensor": lambda self, x, h: h + ts.tensor(x),
-    "no_grad": under_no_grad,
     "a parameter's data": lambda self, x, h: h @ self.V.data,
     "worked out from a parameter's data": lambda self, x, h: h @ (self.V.data * 2 + 1),
-    "a condition on data": lambda self, x, h: ops.where(x.data > 0, h, 0.0),
-    "an index from data": lambda self, x, h: h[:, np.argsort(x.data[0])],
-    "a branch on data": lambda self, x, h: h if x.data[0, 0] > 0 else -h,
-    "a slice from data": lambda self, x, h: h + h[:, : 1 + int(x.data[0, 0] > 0)].sum(),
     "noise": lambda self, x, h: h + self.rng.normal(size=2),
     "a choice by chance": lambda self, x, h: h * self.rng.choice([1.0, 2.0, 3.0, 4.0, 5.0]),
     "dropout": lambda self, x, h: self.dropout(h),
@@ -128,7 +145,7 @@ def test_integers_and_booleans_are_watched_as_well(inputs: np.ndarray):
 def test_an_output_that_is_no_tensor():
     class Raw(Base):
         def __call__(self, x: Any, h: Any) -> tuple[Any, Any]:
-            return np.tanh(x.data), ops.tanh(h + x)
+            return self.rng.normal(size=x.shape), ops.tanh(h + x)
 
     with pytest.raises(CompileError, match="a result"):
         ts.unroll(ts.compile(Raw()), XS)
@@ -223,16 +240,18 @@ def test_after_a_refusal_the_mode_of_recording_is_the_old_one():
         ts.tensor(np.ones(1), requires_grad=True).item()
 
 
-def test_a_value_checked_by_the_step_itself():
-    """Other values than those given are tried: what the step says of them is not the user's."""
+def test_what_the_step_says_of_other_values_is_not_the_users():
+    """Other parameters than those given are tried."""
 
     def checks(self: Any, x: Any, h: Any) -> Any:
-        if x.data[0, 0] != XS[0, 0, 0]:
-            raise ValueError("not the x that I know")
-        return h
+        if self.V.data[0, 0] != first:
+            raise ValueError("not the V that I know")
+        return h + x
 
-    with pytest.raises(CompileError, match="looks at values.*not the x that I know"):
-        ts.unroll(ts.compile(cell_with(checks)), XS)
+    cell = cell_with(checks)
+    first = cell.V.data[0, 0]
+    with pytest.raises(CompileError, match="looks at values.*not the V that I know"):
+        ts.unroll(ts.compile(cell), XS)
 
 
 # -- tensors from outside --------------------------------------------------------------------------

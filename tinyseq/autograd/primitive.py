@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from tinyseq.autograd.node import CHECKED, FREED, TRACED, Leaf, Node, current_scope, recording
-from tinyseq.autograd.tensor import Tensor
+from tinyseq.autograd.tensor import Tensor, TracedTensor
 from tinyseq.backend import Array, as_array, common_namespace, refuse_mixture, to_numpy
 from tinyseq.errors import (
     BackendError,
+    CompileError,
     DTypeError,
     GraphError,
     NonFiniteError,
@@ -39,7 +40,16 @@ PLAIN = frozenset({np.ndarray, float, int})
 
 @contextmanager
 def no_grad() -> Iterator[None]:
-    """Nothing inside is recorded: results are constants. Holds for this thread or task only."""
+    """Nothing inside is recorded: results are constants. Holds for this thread or task only.
+
+    Raises:
+        CompileError: in a step that is compiled; ``detach()`` says there what no gradient is for.
+    """
+    if recording.get() is TRACED:
+        raise CompileError(
+            "no_grad() inside of a step: what is computed there would be a constant in every step. "
+            "h.detach() takes part in the loop, and gets no gradient"
+        )
     token = recording.set(False)
     try:
         yield
@@ -187,7 +197,8 @@ def recorded(
     if not tracked or not recording.get():
         return Tensor(output)
     saved = saved_for(primitive.saves, output, arrays, parents) if requires_grad else None
-    return Tensor(
+    kind = TracedTensor if recording.get() is TRACED else Tensor
+    return kind(
         output,
         Node(primitive, tuple(parents), saved, params, output.shape, output.dtype, requires_grad),
     )
@@ -260,8 +271,9 @@ def recorded_outputs(
     requires_grad = parent.requires_grad
     whole = Node(primitive, (parent,), None, params, parent.shape, parent.dtype, requires_grad)
     made_from = (whole,)
+    kind = TracedTensor if recording.get() is TRACED else Tensor
     return [
-        Tensor(o, Node(PICK, made_from, None, k, o.shape, o.dtype, requires_grad))
+        kind(o, Node(PICK, made_from, None, k, o.shape, o.dtype, requires_grad))
         for k, o in enumerate(outputs)
     ]
 

@@ -10,6 +10,7 @@ Arrays stay where they are: NumPy in, NumPy out; CuPy in, CuPy out.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -92,23 +93,28 @@ class Tensor:
             return Tensor(self.data)
         apart = Leaf(self.shape, self.dtype, False)  # the compiler is to know whose values they are
         apart.parents, apart.value = (self.node,), self.data
-        return Tensor(self.data, apart)
+        return TracedTensor(self.data, apart)
 
     def numpy(self) -> np.ndarray:
         """The values as a NumPy array (copied from the GPU if they are there)."""
+        self._may_be_looked_at()
         return to_numpy(self.data)
 
     def item(self) -> float | int:
         """The only element as a Python number; waits for the GPU."""
-        if recording.get() is TRACED:
-            raise CompileError(
-                "the step looks at a value that it computes (float, int, bool, item, if or while "
-                "on a tensor): what it does would depend on the data. ts.ops.where chooses without "
-                "looking."
-            )
+        self._may_be_looked_at()
         if self.size != 1:
             raise ShapeError(f"item() wants a tensor of one element, not one of shape {self.shape}")
         return self.data.item()
+
+    def _may_be_looked_at(self) -> None:
+        """Raise CompileError while the compiler traces: the values are those of an example."""
+        if recording.get() is TRACED:
+            raise CompileError(
+                "the step looks at a value that it computes (.data, numpy, float, int, bool, item, "
+                "if or while on a tensor): what it does would depend on the data. ts.ops.where "
+                "chooses without looking; .shape and .dtype can be read."
+            )
 
     def __float__(self) -> float:
         return float(self.item())
@@ -130,6 +136,7 @@ class Tensor:
                 "this tensor is part of a graph: turning it into a NumPy array would lose the "
                 "gradient in silence. Take .data or .detach() if that is meant."
             )
+        self._may_be_looked_at()
         if is_cupy(self.data):
             raise DTypeError("this tensor lives on the GPU: use .numpy() to copy it")
         return np.array(self.data, dtype=dtype, copy=copy)
@@ -157,6 +164,27 @@ class Tensor:
         notes += ["requires_grad=True"] if self.requires_grad and self.is_leaf else []
         notes += [f"made by {self.node.name}"] if self.node is not None and not self.is_leaf else []
         return f"tensor({values}, {', '.join(notes)})"
+
+
+class TracedTensor(Tensor):
+    """A Tensor of a step that the compiler traces: only this library's functions see its array."""
+
+    __slots__ = ()
+
+    @property
+    def data(self) -> Array:
+        """The array, for the operations; for the step itself a CompileError."""
+        reader = sys._getframe(1).f_globals.get("__name__", "")
+        if reader.partition(".")[0] != "tinyseq":
+            self._may_be_looked_at()
+        return _ARRAY.__get__(self)
+
+    @data.setter
+    def data(self, array: Array) -> None:
+        _ARRAY.__set__(self, array)
+
+
+_ARRAY: Any = Tensor.__dict__["data"]  # the slot behind the property
 
 
 def tensor(value: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 from tinyseq import structure
 from tinyseq.autograd.node import Leaf, Node, next_order
 from tinyseq.autograd.primitive import PICK, Primitive, read_only
-from tinyseq.autograd.tensor import Tensor
+from tinyseq.autograd.tensor import Tensor, TracedTensor
 from tinyseq.autograd.walk import by_order, reachable, walk_back
 from tinyseq.backend import is_cupy, to_numpy
 from tinyseq.compile.program import Program, Site, Value, in_order
@@ -61,7 +61,7 @@ class Recorded:
         needs_grad = array.dtype.kind == "f" and kind not in ("seed_y", "seed_state")
         leaf = Leaf(array.shape, array.dtype, needs_grad)
         self.known[leaf] = Value(kind, array.shape, array.dtype, index=index)
-        return Tensor(array, leaf)
+        return TracedTensor(array, leaf)
 
     def program(self, step: Any, x: Any, state: Any) -> Program:
         """The step and its derivative."""
