@@ -32,7 +32,7 @@ from tinyseq.compile.sink import with_sunk
 from tinyseq.compile.slots import VIEWS, Slot, bytes_of
 
 OF_LOOPS = {
-    fused_math: ("exp", "flush", "loop", "maximum", "minimum", "sigmoid", "tanh"),
+    fused_math: ("exp", "expm1", "flush", "loop", "maximum", "minimum", "sigmoid", "tanh"),
     fused_products: ("product",),
     fused_sines: ("cos", "sin"),
 }

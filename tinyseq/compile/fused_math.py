@@ -1,7 +1,7 @@
 """fused_math: functions of one number that LLVM turns into vector instructions.
 
 The C library's tanh and exp take one number at a time. These have no branches and call nothing, so
-a loop over an array works on as many numbers as a register holds. Both rest on one reduction,
+a loop over an array works on as many numbers as a register holds. They rest on one reduction,
 
     e**x = 2**n e**r,    n = the integer next to x / log 2,    |r| <= log(2) / 2,
 
@@ -72,7 +72,7 @@ _two_to_the: Any = intrinsic(_power)
 
 
 def _family(f: Any, terms: int, log2: tuple[float, float], inf: float, zero: float, flat: float):
-    """exp and tanh in one precision; log 2 in two parts: n times the first has no rounding."""
+    """exp, expm1 and tanh in one precision; log 2 in two parts: n by the first has no rounding."""
     shift = f(1.5 * 2.0 ** np.finfo(f).nmant)  # what is added to it is rounded to an integer
     per_log2, first, second = f(1 / log(2)), f(log2[0]), f(log2[1])
     coefficients = [f(1 / factorial(k)) for k in range(2, terms)]
@@ -94,6 +94,15 @@ def _family(f: Any, terms: int, log2: tuple[float, float], inf: float, zero: flo
         return (one + less_one(r)) * _two_to_the(part) * _two_to_the(n - (part - shift) + shift)
 
     @register_jitable
+    def expm1(x: Any) -> Any:
+        x = inf if x > inf else x
+        x = -flat if x < -flat else x
+        z = x * per_log2 + shift
+        n = z - shift
+        scale = _two_to_the(z - one)  # half of 2**n, which may be too large
+        return two * (scale * less_one(x - n * first - n * second) + (scale - half))
+
+    @register_jitable
     def tanh(x: Any) -> Any:  # (e**2x - 1) / (e**2x + 1)
         x = two * x
         x = flat if x > flat else x
@@ -104,7 +113,7 @@ def _family(f: Any, terms: int, log2: tuple[float, float], inf: float, zero: flo
         power = scale * less_one(x - n * first - n * second) + (scale - one)
         return power / (power + two)
 
-    return exp, tanh
+    return exp, expm1, tanh
 
 
 def horner(coefficients: list[Any]) -> Any:
@@ -129,6 +138,10 @@ _OF: dict[Any, Any] = {
 
 def exp(x: Any) -> Any:
     """e**x."""
+
+
+def expm1(x: Any) -> Any:
+    """e**x - 1, of small x too."""
 
 
 def tanh(x: Any) -> Any:
@@ -156,14 +169,19 @@ def _exp(x: Any) -> Any:
     return _OF[x][0]
 
 
+@overload(expm1)
+def _expm1(x: Any) -> Any:
+    return _OF[x][1]
+
+
 @overload(tanh)
 def _tanh(x: Any) -> Any:
-    return _OF[x][1]
+    return _OF[x][2]
 
 
 @overload(sigmoid)
 def _sigmoid(x):
-    half, curve = (np.float32(0.5) if x == types.float32 else 0.5), _OF[x][1]
+    half, curve = (np.float32(0.5) if x == types.float32 else 0.5), _OF[x][2]
     return lambda x: curve(x * half) * half + half
 
 

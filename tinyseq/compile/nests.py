@@ -33,9 +33,10 @@ FORMULAS = {
     "minimum": "minimum({0}, {1})",
     "abs": "abs({0})",
     "exp": "exp({0})",
+    "expm1": "expm1({0})",
     "tanh": "tanh({0})",
     "sigmoid": "sigmoid({0})",
-    **{op: f"np.{op}({{0}})" for op in ("expm1", "log", "log1p", "sqrt", *SINES)},
+    **{op: f"np.{op}({{0}})" for op in ("log", "log1p", "sqrt", *SINES)},
     **{op: f"{{0}} {sign} {{1}}" for op, sign in COMPARISONS.items()},
 }
 FLOATS = ("float32", "float64")
