@@ -24,8 +24,8 @@ from tinyseq.recurrence.steps import (
     detached,
     initial_state,
     no_outputs,
+    number_of_steps,
     stacked,
-    steps_of,
 )
 
 
@@ -56,7 +56,7 @@ def at_once(
 
     ``feed`` is an OutputFeed, or None.
     """
-    steps = steps_of(None if inputs is None else structure.map(_raw, inputs), length)[1]
+    steps = number_of_steps(inputs, length)
     batch = batch_size(inputs, state)
     ends = checked_lengths(lengths, batch, steps)
     state = initial_state(cell, batch) if state is None else state

@@ -21,39 +21,55 @@ def steps_of(inputs: Any, length: int | None = None) -> tuple[list[Any], int]:
     Arrays are cut along their first axis; a Tensor by one ``unbind``, so that its gradient is one
     stack.
     """
+    total = number_of_steps(inputs, length)
+    if inputs is None:
+        return [], total
+    if isinstance(inputs, list):
+        return inputs[:total], total
+    columns = []
+    for array in _arrays(inputs):
+        cut = unbind if isinstance(array, Tensor) else list
+        columns.append([None] * total if array is None else cut(array)[:total])
+    if not structure.is_container(inputs):
+        return columns[0], total
+    of_step = (iter(row) for row in zip(*columns, strict=True))
+    return [structure.map(lambda _, row=row: next(row), inputs) for row in of_step], total
+
+
+def number_of_steps(inputs: Any, length: int | None = None) -> int:
+    """T, as the inputs and the length have it.
+
+    Raises:
+        ConfigError, DataError, ShapeError: neither says it, or they contradict each other.
+    """
     if inputs is None:
         if length is None:
             raise ConfigError("unroll: without inputs, say how many steps: length=T")
         if length < 0:
             raise DataError(f"unroll: length={length} is negative")
-        return [], length
+        return length
     if isinstance(inputs, list):
-        xs = inputs
+        total = len(inputs)
     else:
-        arrays = [
-            a if a is None or isinstance(a, Tensor) else as_array(a)
-            for a in structure.leaves(inputs)
-        ]
-        given = [a for a in arrays if a is not None]
+        given = [a for a in _arrays(inputs) if a is not None]
         if any(not a.ndim for a in given):
             raise ShapeError("unroll: inputs have time as their first axis, these have no axis")
         totals = sorted({a.shape[0] for a in given})
         if len(totals) != 1:
             raise ShapeError(f"unroll: the inputs have different numbers of steps, {totals}")
-        columns = [
-            [None] * totals[0] if a is None else unbind(a) if isinstance(a, Tensor) else list(a)
-            for a in arrays
-        ]
-        if not structure.is_container(inputs):
-            (xs,) = columns
-        else:
-            of_step = (iter(row) for row in zip(*columns, strict=True))
-            xs = [structure.map(lambda _, row=row: next(row), inputs) for row in of_step]
+        (total,) = totals
     if length is None:
-        return xs, len(xs)
-    if not 0 <= length <= len(xs):
-        raise DataError(f"unroll: length={length} with inputs for {len(xs)} steps")
-    return xs[:length], length
+        return total
+    if not 0 <= length <= total:
+        raise DataError(f"unroll: length={length} with inputs for {total} steps")
+    return length
+
+
+def _arrays(inputs: Any) -> list[Any]:
+    """The inputs as arrays or Tensors; None stays None."""
+    return [
+        a if a is None or isinstance(a, Tensor) else as_array(a) for a in structure.leaves(inputs)
+    ]
 
 
 def refuse_other_numbers(inputs: Any, state: Any) -> None:
