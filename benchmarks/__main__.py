@@ -15,8 +15,9 @@ from benchmarks.section import Section
 from tinyseq.bench.race import on_cores
 
 # With the number of threads of each.
-THEMES = {"chain": 1, "lstm": 1, "cells": 1, "threads": 2, "growth": 1, "memory": 1, "drawing": 1,
-          "gpu": 1}  # fmt: skip
+THEMES = {"chain": 1, "lstm": 1, "kernels": 1, "cells": 1, "threads": 2, "growth": 1, "memory": 1,
+          "drawing": 1, "gpu": 1}  # fmt: skip
+SETTINGS = {"kernels": {"OPENBLAS_CORETYPE": "SKYLAKEX"}}
 ON_REQUEST = {"gpu"}  # needs what most machines do not have
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -54,6 +55,7 @@ def main() -> int:
 def _in_a_process(theme: str, quick: bool) -> Section | None:
     """The section of a theme; None if its process failed, which has said why."""
     environment = os.environ | dict.fromkeys(VARIABLES, str(THEMES[theme]))
+    environment |= SETTINGS.get(theme, {})
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "section.json")
         command = [sys.executable, "-m", "benchmarks", "--only", theme, "--section", str(path)]
