@@ -9,7 +9,7 @@ import strict_cupy
 import tinyseq as ts
 from tinyseq import nn, ops, structure
 from tinyseq.data import tasks
-from tinyseq.errors import ConfigError, ShapeError, TinyseqError
+from tinyseq.errors import ConfigError, ShapeError, StructureError, TinyseqError
 from tinyseq.recurrence import FreeRunning, ScheduledSampling, argmax
 
 T, N, I, H, K = 6, 3, 2, 4, 5  # noqa: E741
@@ -257,6 +257,46 @@ def labels_of(loss: Any) -> dict[int, list[str]]:
 def test_inputs_targets_and_masks_must_fit(inputs: Any, targets: Any, mask: Any, literal: bool):
     with pytest.raises(TinyseqError):
         classifier().loss(inputs, targets, mask=mask, literal=literal)
+
+
+class Unchecked(nn.Cell):
+    """h(t) = tanh(h(t-1) + x(t)), where any x(t) will do that can be broadcast."""
+
+    hidden_size = K
+
+    def __call__(self, x: Any, h: Any) -> Any:
+        h = ops.tanh(h + x[..., :1])
+        return h, h
+
+
+@pytest.mark.parametrize("literal", [False, True])
+@pytest.mark.parametrize("targets", [(T, 2), (T, 9), (T - 1, N)])
+@pytest.mark.parametrize("kind", ["array", "tensor", "forced", "list"])
+def test_a_forgotten_batch_axis_is_refused(targets: Any, literal: bool, kind: str):
+    model = nn.SequenceModel(Unchecked())
+    x: Any = numbers(T, N)
+    x = {"array": x, "tensor": ts.tensor(x), "forced": nn.Forced(x, None), "list": list(x)}[kind]
+    with pytest.raises(ShapeError, match=r"loss: inputs are \(T, N, \.\.\.\) .* \(6, 3\)"):
+        model.loss(x, np.zeros(targets, int), literal=literal)
+
+
+@pytest.mark.parametrize("literal", [False, True])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_cell_that_returns_but_its_state_is_refused(literal: bool, layers: int):
+    """With two sequences a Tensor would be unpacked in silence."""
+
+    class Alone(nn.Cell):
+        hidden_size = K
+
+        def __call__(self, x: Any, h: Any) -> Any:
+            return ops.tanh(h + x)
+
+    cell: nn.Cell = Alone() if layers == 1 else nn.Stacked([nn.ElmanCell(K, K), Alone()])
+    model = nn.SequenceModel(cell).to(np.float64)
+    with pytest.raises(StructureError, match=r"at step 1: a step returns \(y, state\).* Tensor"):
+        model.loss(numbers(T, 2, K), np.zeros((T, 2), int), literal=literal)
+    with pytest.raises(StructureError, match=r"at step 1: a step returns \(y, state\).* Tensor"):
+        model(numbers(T, 2, K))
 
 
 def test_errors_tell_the_step():

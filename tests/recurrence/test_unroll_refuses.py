@@ -99,6 +99,45 @@ def test_a_state_whose_structure_changes_is_shown_before_and_after(changed: Any,
         ts.unroll(step, numbers(T, N), np.zeros(N))
 
 
+def test_a_state_that_begins_otherwise_than_it_goes_on():
+    with pytest.raises(StructureError, match=r"\(·, ·\): write init_state\(self, batch\)"):
+        ts.unroll(lambda x, h: (h, (h, h)), numbers(T, N), np.zeros(N))
+
+
+class Plain(ts.nn.Cell):
+    """h(t) = tanh(h(t-1) W + x(t)), which checks nothing."""
+
+    hidden_size = 2
+
+    def __call__(self, x: Any, h: Any) -> Any:
+        h = ts.ops.tanh(h @ np.ones((2, 2)) + x)
+        return h, h
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("shape", [(7, 2), (N, 6)])
+def test_a_state_of_another_shape_than_the_cells_own(shape: tuple[int, ...], compiled: bool):
+    cell: Any = ts.compile(Plain()) if compiled else Plain()
+    words = rf"h of shape \({shape[0]}, {shape[1]}\); init_state\(3\) makes it \(3, 2\)"
+    with pytest.raises(ShapeError, match=words):
+        ts.unroll(cell, numbers(T, N, 2), np.zeros(shape))
+
+
+def test_a_state_of_another_batch_for_a_step_without_a_state_of_its_own():
+    step = Plain().__call__
+    words = r"h of shape \(7, 2\); the inputs are of 3 sequences"
+    with pytest.raises(ShapeError, match=words):
+        ts.unroll(step, numbers(T, N, 2), np.zeros((7, 2)))
+    for shape in (1, 2), (2,):  # what broadcasts is no mistake
+        assert ts.unroll(step, numbers(T, N, 2), np.zeros(shape))[0].shape == (T, N, 2)
+
+
+def test_an_error_that_the_state_has_no_part_in_does_not_speak_of_it():
+    with pytest.raises(ShapeError) as caught:
+        ts.unroll(Plain(), numbers(T, N, 5), np.zeros((N, 2)))
+    assert "given" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "before, after",
     [

@@ -21,6 +21,7 @@ from tinyseq.nn.linear import Dropout
 from tinyseq.nn.parameter import Parameter
 from tinyseq.ops import broadcast_to, where
 from tinyseq.random import Seed
+from tinyseq.recurrence.steps import no_pair
 
 
 class Stacked(Cell):
@@ -49,7 +50,10 @@ class Stacked(Cell):
         new = []
         states = fields(state, len(self.cells))
         for k, (cell, before) in enumerate(zip(self.cells, states, strict=True)):
-            x, after = cell(self.dropout(x) if k else x, before)
+            result = cell(self.dropout(x) if k else x, before)
+            if not isinstance(result, tuple) or len(result) != 2:
+                raise no_pair(result, f"layer {k}{place()}")
+            x, after = result
             new.append(after)
         return x, tuple(new)
 

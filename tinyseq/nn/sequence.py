@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinyseq import structure
+from tinyseq.autograd.primitive import place
 from tinyseq.autograd.tensor import Tensor, label
 from tinyseq.backend import as_array, namespace, to_numpy
 from tinyseq.errors import ConfigError, ShapeError
@@ -27,6 +29,7 @@ from tinyseq.ops import add, mul, stack, where
 from tinyseq.ops import sum as total
 from tinyseq.ops.elementwise import raw
 from tinyseq.recurrence.feed import Feed
+from tinyseq.recurrence.steps import no_pair
 from tinyseq.recurrence.unroll import unroll
 
 
@@ -67,7 +70,10 @@ class SequenceModel(Module):
 
     def step(self, x: Any, state: Any) -> tuple[Any, Any]:
         """One step: from x(t) and the state to o(t) and the next state."""
-        y, state = self.cell(x if self.embed is None else self.embed(x), state)
+        result = self.cell(x if self.embed is None else self.embed(x), state)
+        if not isinstance(result, tuple) or len(result) != 2:  # two rows would be unpacked, too
+            raise no_pair(result, f"SequenceModel{place()}")
+        y, state = result
         return (y if self.readout is None else self.readout(y)), state
 
     def __call__(
@@ -119,6 +125,7 @@ class SequenceModel(Module):
 
         Raises:
             ConfigError: checkpoint_every of a literal run, whose steps are all kept.
+            ShapeError: the inputs have another T or N than the targets; a mask that does not fit.
         """
         if literal is None:
             literal = self.compiled_step is None and checkpoint_every is None
@@ -132,6 +139,7 @@ class SequenceModel(Module):
             raise ShapeError(
                 f"loss: targets are (T, N, ...), these have shape {tuple(targets.shape)}"
             )
+        _refuse_other_axes(inputs, targets)
         steps, batch = targets.shape[:2]
         if mask is not None:
             mask = to_numpy(as_array(mask.data if isinstance(mask, Tensor) else mask))
@@ -244,6 +252,25 @@ class _LossSteps:
         if self.left_out and mask is not None and not mask.any():
             return None, state
         return label(_sum_of_losses(self.model.step_loss, o, pair.y, mask), "L"), state
+
+
+def _refuse_other_axes(inputs: Any, targets: Any) -> None:
+    """Raise ShapeError if the inputs have another T or N than the targets.
+
+    A forgotten batch axis would be no error for every cell: x(t) of shape (I,) is broadcast.
+    """
+    stepwise = isinstance(inputs, list)  # one for each step
+    of_a_step = inputs[0] if stepwise and inputs else inputs
+    first = next((a for a in structure.leaves(of_a_step) if a is not None), None)
+    if first is None:
+        return
+    shape = tuple(first.shape if hasattr(first, "shape") else as_array(first).shape)
+    shape = (len(inputs), *shape) if stepwise else shape
+    if shape[:2] != tuple(targets.shape[: len(shape[:2])]):
+        raise ShapeError(
+            "loss: inputs are (T, N, ...) and targets are (T, N, ...), of the same T and N; these "
+            f"have shapes {shape} and {tuple(targets.shape)}"
+        )
 
 
 def _counted(targets: Any, mask: np.ndarray) -> Any:

@@ -23,7 +23,7 @@ from tinyseq.backend import as_array, namespace
 from tinyseq.errors import ShapeError, StructureError
 from tinyseq.ops import concatenate, reshape, take
 from tinyseq.recurrence.labels import called
-from tinyseq.recurrence.steps import initial_state, stacked, steps_of
+from tinyseq.recurrence.steps import initial_state, no_pair, stacked, steps_of
 
 GridStep = Callable[[Any, tuple[Any, Any]], tuple[Any, Any]]
 
@@ -173,10 +173,7 @@ def _step(
     """One step, whose result is checked to be (y, state) with a state like that of the border."""
     result = cell(x, states)
     if not isinstance(result, tuple) or len(result) != 2:
-        raise StructureError(
-            f"unroll_grid at {where}: a step returns (y, state), this one returned "
-            f"{type(result).__name__}"
-        )
+        raise no_pair(result, f"unroll_grid at {where}")
     if not structure.alike(result[1], border):
         raise StructureError(
             f"unroll_grid at {where}: the state is {structure.skeleton(result[1])}, but "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tinyseq import structure
@@ -125,19 +126,63 @@ def checked_step(cell: Step, x: Any, state: Any, time: int) -> tuple[Any, Any]:
     """One step, whose result is checked to be (y, state) with the state's structure unchanged."""
     result = cell(x, state)
     if not isinstance(result, tuple) or len(result) != 2:
-        raise StructureError(
-            f"unroll at step {time}: a step returns (y, state), this one returned "
-            f"{type(result).__name__}"
-        )
+        raise no_pair(result, f"unroll at step {time}")
     new = result[1]
     if new.__class__ is Tensor and state.__class__ is Tensor:
         return result
     if not structure.alike(new, state):
+        hint = (
+            ": write init_state(self, batch), or pass a state, so that it begins as it goes on"
+            if time <= 1
+            else ""
+        )
         raise StructureError(
             f"unroll at step {time}: the state went in as {structure.skeleton(state)} and came out "
-            f"as {structure.skeleton(new)}"
+            f"as {structure.skeleton(new)}{hint}"
         )
     return result
+
+
+def no_pair(result: Any, where: str) -> StructureError:
+    """The error of a step that returned something else than (y, state)."""
+    return StructureError(
+        f"{where}: a step returns (y, state), this one returned {type(result).__name__}"
+    )
+
+
+@contextmanager
+def telling_of_the_state(cell: Any, inputs: Any, state: Any) -> Iterator[None]:
+    """A ShapeError inside also says how the state that was given differs from what is expected.
+
+    Only then: a state of another batch or size may well be one that broadcasts.
+    """
+    try:
+        yield
+    except ShapeError as error:
+        batch = batch_size(inputs, None)
+        found = None if state is None or batch is None else _misfit(cell, state, batch)
+        if found is None:
+            raise
+        raise ShapeError(f"{error}. The state that was given has {found}") from None
+
+
+def _misfit(cell: Any, state: Any, batch: int) -> str | None:
+    """The first array of a state that is not as the cell's own for this batch would be."""
+    try:
+        with no_grad():
+            own = cell.init_state(batch)
+    except Exception:  # it has none, or none that fits: then the batch alone is to be compared
+        own = None
+    known = own is not None and structure.alike(own, state)
+    arrays, expected = structure.leaves(state), structure.leaves(own if known else state)
+    for name, array, like in zip(structure.names(state, "h"), arrays, expected, strict=True):
+        shape = tuple(getattr(array, "shape", ()))
+        wanted = tuple(getattr(like, "shape", ()))
+        if known and shape != wanted:
+            return f"{name} of shape {shape}; init_state({batch}) makes it {wanted}"
+        if not known and shape and shape[0] not in (1, batch):
+            return f"{name} of shape {shape}; the inputs are of {batch} sequences"
+    return None
 
 
 def detached(value: Any) -> Any:

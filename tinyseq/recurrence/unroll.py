@@ -36,6 +36,7 @@ from tinyseq.recurrence.steps import (
     refuse_other_numbers,
     stacked,
     steps_of,
+    telling_of_the_state,
 )
 
 
@@ -105,10 +106,12 @@ def unroll(
         why = because(compiled, feed)
         compiled.takes_steps(why)
         if why is None:
-            return at_once(
-                compiled, inputs, state, length, lengths, reverse, detach_every, checkpoint_every,
-                as_list, feed,
-            )  # fmt: skip
+            with telling_of_the_state(cell, inputs, state):
+                return at_once(
+                    compiled, inputs, state, length, lengths, reverse, detach_every,
+                    checkpoint_every, as_list, feed,
+                )  # fmt: skip
+    given = state
     xs, steps = steps_of(inputs, length)
     batch = batch_size(inputs, state)
     ends = checked_lengths(lengths, batch, steps)
@@ -156,7 +159,7 @@ def unroll(
     xs = xs[::-1] if reverse else xs
     token = current_scope.set(outer)
     try:
-        with paused_gc():
+        with paused_gc(), telling_of_the_state(cell, inputs, given):
             if checkpoint_every is None:
                 outputs, state = run(0, xs, state, None)
             else:

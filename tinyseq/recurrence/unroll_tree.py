@@ -24,7 +24,7 @@ from tinyseq.backend import as_array, namespace
 from tinyseq.errors import DataError, ShapeError, StructureError
 from tinyseq.ops import concatenate, reshape, take
 from tinyseq.recurrence.labels import called
-from tinyseq.recurrence.steps import stacked, steps_of
+from tinyseq.recurrence.steps import no_pair, stacked, steps_of
 from tinyseq.recurrence.tree import Tree, nested_tree
 
 TreeStep = Callable[[Any, tuple[Any, ...]], tuple[Any, Any]]
@@ -210,10 +210,7 @@ def _step(
     """One step, whose result is checked to be (y, state) with a state as all others have it."""
     result = cell(x, children)
     if not isinstance(result, tuple) or len(result) != 2:
-        raise StructureError(
-            f"unroll_tree at {where}: a step returns (y, state), this one returned "
-            f"{type(result).__name__}"
-        )
+        raise no_pair(result, f"unroll_tree at {where}")
     if first is not None and not structure.alike(result[1], first):
         raise StructureError(
             f"unroll_tree at {where}: the state is {structure.skeleton(result[1])}, but "
