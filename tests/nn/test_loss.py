@@ -155,9 +155,10 @@ def test_a_mean_over_nothing_is_refused():
     [
         (np.zeros(N), DTypeError, "integers"),
         (np.zeros((N, 1), int), ShapeError, r"\(3,\)"),
-        (np.full(N, K), ShapeError, "index 5"),
+        (np.full(N, K), ShapeError, "target 5 is too large for 5 classes, which are 0 to 4"),
         (np.full(N, -1), ShapeError, "negative"),
         (np.full(N, -100), ShapeError, "negative"),
+        (np.array([0, 9, 1]), ShapeError, "target 9 is too large"),
     ],
 )
 @pytest.mark.parametrize("kind", ["numpy", "tensor"])

@@ -46,8 +46,15 @@ def cross_entropy(
         counted = array != ignore_index
         array = namespace(array).where(counted, array, 0)
         targets = Tensor(array, targets.node) if isinstance(targets, Tensor) else array
-    if array.size and int(array.min()) < 0:
-        raise ShapeError(f"cross_entropy{place()}: target {int(array.min())} is negative")
+    if array.size:
+        lowest, highest, classes = int(array.min()), int(array.max()), logits.shape[-1]
+        if lowest < 0:
+            raise ShapeError(f"cross_entropy{place()}: target {lowest} is negative")
+        if highest >= classes:
+            raise ShapeError(
+                f"cross_entropy{place()}: target {highest} is too large for {classes} classes, "
+                f"which are 0 to {classes - 1}"
+            )
     chosen = take_along_axis(log_softmax(logits), reshape(targets, (*targets.shape, 1)), -1)
     losses = -reshape(chosen, tuple(targets.shape))
     return _reduced(losses, counted, reduction)
