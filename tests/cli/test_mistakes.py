@@ -18,6 +18,7 @@ WRONG_ARGUMENTS = [
     (["train", "--layers", "0"], "layers is at least 1"),
     (["train", "--batch", "0"], "batch is at least 1"),
     (["train", "--chunk", "-1"], "chunk is at least 1"),
+    (["train", "--chunk", "1000000000"], "chunk of 1,000,000,000 steps is longer than the text"),
     (["train", "--steps", "0"], "steps is at least 1"),
     (["train", "--epochs", "0"], "epochs is at least 1"),
     (["train", "--lr", "nan"], "not a number"),
@@ -41,14 +42,14 @@ WRONG_ARGUMENTS = [
     (["draw", "lstm"], "-o"),
     (["draw", "lstm", "-o", "a.xyz"], ".svg, .png"),
     (["draw", "lstm", "-o", "a"], ".svg, .png"),
-    (["draw", "lstm", "-o", "no-such-folder/a.svg"], "no-such-folder"),
+    (["draw", "lstm", "-o", "no-such-folder/a.svg"], "there is no folder no-such-folder"),
     (["draw", "lstm", "-o", "a.svg", "--steps", "0"], "not 0"),
     (["draw", "lstm", "-o", "a.svg", "--steps", "-4"], "not -4"),
     (["draw", "lstm", "-o", "a.svg", "--detail", "everything"], "'everything'"),
     (["draw", "lstm", "-o", "a.svg", "--view", "circuit", "--steps", "1"], "two or more"),
     (["draw", "lstm", "-o", "a.svg", "--view", "circuit", "--gradients"], "--view unrolled"),
     (["draw", "lstm", "-o", "a.svg", "--view", "graphical", "--values", "text"], "--view unrolled"),
-    (["draw", "lstm", "-o", "a.svg", "--hidden"], "--hidden needs --view graphical"),
+    (["draw", "lstm", "-o", "a.svg", "--hidden"], "--view graphical: an unrolled view has no"),
     (["draw", "lstm", "-o", "a.svg", "--view", "graphical", "--detail", "ops"], "leave out"),
     (["draw", "lstm", "-o", "a.svg", "--view", "graphical", "--window", "3,2"], "--window 5"),
     (["draw", "lstm", "-o", "a.svg", "--window", "some"], "'some' is not all"),
@@ -62,6 +63,7 @@ WRONG_ARGUMENTS = [
     (["draw", "lstm", "-o", "a.svg", "--engine", "steam"], "(steam) was not found"),
     (["draw", "lstm", "-o", "a.svg", "--input", "3,1,3"], "FILE.py:NAME"),
     (["draw", "lstm", "-o", "a.svg", "--input", "3,x"], "not a shape"),
+    (["draw", "a.py:b", "-o", "a.svg", "--input", "0,2,3"], "steps must be at least 1: '0,2,3'"),
     (["draw", "no-such.py:model", "-o", "a.svg", "--input", "3,1,3"], "no file no-such.py"),
     (["draw", "no-such.py", "-o", "a.svg"], "which model of the file"),
     (["tour", "--seconds", "0"], "0 is not positive"),
@@ -103,9 +105,16 @@ def test_more_memory_than_there_is(run, small, tmp_path):
 
 def test_a_folder_that_cannot_be_made(run, small, tmp_path):
     (tmp_path / "file").write_text("")
-    for verb, argv in [("train", small), ("tour", small[:2])]:
-        code, _, err = run(verb, *argv, "--out", tmp_path / "file")
-        assert code == 2 and len(err) == 1 and str(tmp_path / "file") in err[0], verb
+    code, _, err = run("train", *small, "--out", tmp_path / "file")
+    assert code == 2 and len(err) == 1 and str(tmp_path / "file") in err[0]
+
+
+@pytest.mark.parametrize("place", ["file", "file/inside", "/proc/none"])
+def test_a_tour_that_cannot_be_kept_is_not_taken(run, small, tmp_path, place):
+    (tmp_path / "file").write_text("")
+    code, out, err = run("tour", *small[:2], "--out", tmp_path / place)
+    assert code == 2 and out == [] and len(err) == 1
+    assert f"cannot be kept in {tmp_path / place}" in err[0]
 
 
 @pytest.fixture(scope="module")

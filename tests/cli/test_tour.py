@@ -73,7 +73,7 @@ def test_the_page_has_all_its_parts(toured, text_file):
     assert [image["src"] for image in page.images] == [f"{name}.svg" for name in PICTURES]
     assert all(image["alt"] and int(image["width"]) > 100 for image in page.images)
     assert found.corpus.sha256 in page.words["td"] and "seconds" in page.words["td"]
-    assert f"{found.bits:.2f}" in page.words["dd"] and f"{found.best.bits:.2f}" in page.words["dd"]
+    assert f"{found.bits:.3f}" in page.words["dd"] and f"{found.best.bits:.3f}" in page.words["dd"]
     assert printable(found.sample).strip() in page.words["pre"] and len(found.sample) == 700
     assert page.words["title"] == f"tinyseq tour: {text_file.name}"
 

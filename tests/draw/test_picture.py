@@ -162,3 +162,9 @@ def test_importing_the_package_needs_no_plotting_library():
     code = "import sys, tinyseq.draw; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_folder_that_is_not_there_is_told_before_anything_is_drawn(tmp_path):
+    path = tmp_path / "nodir" / "a.svg"
+    with pytest.raises(DrawError, match="there is no folder .*nodir"):
+        draw.unrolled(by_hand(2)).save(path, engine="no such engine either")

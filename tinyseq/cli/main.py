@@ -148,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
         "--temperature",
         type=_not_negative,
         default=1.0,
-        help="below 1 is bolder, 0 takes the most probable character (default: %(default)s)",
+        help="below 1 is more cautious, 0 takes the most probable character (default: %(default)s)",
     )
     sample.add_argument("--prompt", help="what to go on from (default: the start of a line)")
     sample.add_argument("--seed", type=_natural, help="the same seed draws the same text")
@@ -173,7 +173,9 @@ def _parser() -> argparse.ArgumentParser:
         "--input", type=_shape, metavar="T,N,I", help="steps, batch and size of random inputs"
     )
     draw.add_argument("--seed", type=_natural, default=0, help="(default: %(default)s)")
-    draw.add_argument("--view", choices=tuple(verbs.VIEWS), default="unrolled")
+    draw.add_argument(
+        "--view", choices=tuple(verbs.VIEWS), default="unrolled", help="(default: %(default)s)"
+    )
     draw.add_argument("--detail", metavar="LEVEL", help="variables (default), modules, ops")
     draw.add_argument(
         "--window", type=_window, metavar="STEPS", help="3,2 (first, last), 4-9, or all"
@@ -263,7 +265,10 @@ def _shape(text: str) -> tuple[int, ...]:
     sizes = text.split(",")
     if not all(size.strip().isdecimal() for size in sizes):
         raise argparse.ArgumentTypeError(f"{text!r} is not a shape such as 7,2,3")
-    return tuple(int(size) for size in sizes)
+    shape = tuple(int(size) for size in sizes)
+    if shape[0] < 1:
+        raise argparse.ArgumentTypeError(f"steps must be at least 1: {text!r}")
+    return shape
 
 
 def _window(text: str) -> str | int | tuple[int, int] | range:

@@ -139,8 +139,9 @@ VIEWS: dict[str, tuple[Callable[..., pictures.Picture], set[str]]] = {
 def _check_options(view: str, options: Mapping[str, Any]) -> None:
     """Refuse what a view cannot show, and say which one can."""
     for name in options.keys() - VIEWS[view][1] - {"detail"}:
+        this = f"an {view}" if view == "unrolled" else f"a {view}"
         others = " or ".join(v for v, (_, known) in VIEWS.items() if name in known)
-        raise ConfigError(f"--{name} needs --view {others}: a {view} view has no such thing")
+        raise ConfigError(f"--{name} needs --view {others}: {this} view has no such thing")
     if "schedule" in options and options.get("detail", "ops") != "ops":
         raise ConfigError("--schedule colours operations: leave out --detail")
     if view == "graphical" and options.get("detail", "variables") != "variables":

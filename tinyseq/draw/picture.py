@@ -97,15 +97,15 @@ class Picture:
     ) -> Path:
         """Write the picture to a file whose suffix gives the format; gives the path back.
 
-        The arguments and errors are those of ``render``.
+        The arguments and errors are those of ``render``; a folder has to be there.
         """
         path = Path(path)
-        format = path.suffix[1:].lower()
-        formats = (*FORMATS, "html")
-        if format not in formats:
-            known = ", ".join(f".{known}" for known in formats)
-            raise DrawError(f"{path.name}: the suffix says the format, one of {known}")
-        path.write_bytes(self.render(format, engine, time_limit))
+        known = [f".{format}" for format in (*FORMATS, "html")]
+        if path.suffix.lower() not in known:
+            raise DrawError(f"{path.name}: the suffix says the format, one of {', '.join(known)}")
+        if not path.parent.is_dir():
+            raise DrawError(f"{path} cannot be written: there is no folder {path.parent}")
+        path.write_bytes(self.render(path.suffix[1:].lower(), engine, time_limit))
         return path
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:

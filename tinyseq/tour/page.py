@@ -82,11 +82,11 @@ def html(found: Findings, folder: Path) -> str:
         "train_characters": f"{found.train_characters:,}",
         "text_name": found.corpus.name,
         "verdict": verdict(found),
-        "bits": f"{found.bits:.2f}",
+        "bits": f"{found.bits:.3f}",
         "best_order": str(found.best.order),
-        "best_bits": f"{found.best.bits:.2f}",
-        "trigram_bits": f"{found.trigram.bits:.2f}",
-        "blind_bits": f"{log2(found.symbols):.2f}",
+        "best_bits": f"{found.best.bits:.3f}",
+        "trigram_bits": f"{found.trigram.bits:.3f}",
+        "blind_bits": f"{log2(found.symbols):.3f}",
         "symbols": str(found.symbols),
         "passes": times(found.passes),
         "read": visible(found.snippet[:-1]),
@@ -112,7 +112,7 @@ def html(found: Findings, folder: Path) -> str:
 
 def verdict(found: Findings) -> str:
     """How the model compares, in a sentence."""
-    needs = f"On text that it had never seen it needs {found.bits:.2f} bits a character"
+    needs = f"On text that it had never seen it needs {found.bits:.3f} bits a character"
     if found.bits < found.best.bits:
         return f"{needs}, fewer than the best table of counts."
     table = "a table of the last two characters"
@@ -148,7 +148,7 @@ def _bars(found: Findings) -> str:
     longest = max(bits for _, bits, _ in rows) or 1
     return "\n".join(
         f"<li{mark}><span>{escape(name)}</span>"
-        f'<i style="width:{100 * bits / longest:.1f}%"></i><b>{bits:.2f}</b></li>'
+        f'<i style="width:{100 * bits / longest:.1f}%"></i><b>{bits:.3f}</b></li>'
         for name, bits, mark in rows
     )
 

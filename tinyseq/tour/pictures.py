@@ -81,7 +81,7 @@ def _curve(records: list[dict[str, Any]]) -> dict[int, float]:
 
 
 def save_gradient(run: TextRun, path: Path) -> int:
-    """The norm of the gradient of the last step's loss by the states of all steps.
+    """The norm of the gradient of the last step's loss with respect to the states of all steps.
 
     Returns over how many pieces of text it was taken.
     """

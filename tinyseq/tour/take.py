@@ -12,6 +12,7 @@ import numpy as np
 
 import tinyseq
 from tinyseq.data import ngram_table
+from tinyseq.errors import ConfigError
 from tinyseq.tour.page import Findings, duration, html
 from tinyseq.tour.pictures import save_diagrams, save_gradient, save_loss
 from tinyseq.train.text import Settings, TextRun
@@ -46,12 +47,13 @@ def take_tour(
         What was found; None if Ctrl-C was pressed, and then there is no page.
 
     Raises:
+        ConfigError: a folder that cannot be made.
         DataError: a text that cannot be used.
         DrawError: Graphviz does not run.
     """
     folder = Path(folder)
     run_folder = folder / "run"
-    _forget(run_folder)
+    _make_empty(run_folder)
     settings = Settings(seed=seed, emitter=None) if literal else Settings(seed=seed)
     run = TextRun(text, settings, run_folder, seconds, progress)
     say(str(run.corpus))
@@ -105,8 +107,15 @@ def _commands(run_folder: Path, text: str | Path | None, prompt: str) -> list[li
     return [sample, larger + ([] if text is None else ["--text", str(text)])]
 
 
-def _forget(folder: Path) -> None:
-    """Remove the run of an earlier tour, and nothing else."""
+def _make_empty(folder: Path) -> None:
+    """Make the folder of the run; of what is there remove the run of an earlier tour alone."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"the tour cannot be kept in {folder.parent}: no folder can be made there "
+            f"({error.strerror})"
+        ) from None
     for name in ("best.safetensors", "last.safetensors", "log.jsonl", "config.json"):
         (folder / name).unlink(missing_ok=True)
 

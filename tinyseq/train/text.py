@@ -56,7 +56,7 @@ class TextRun:
         total_steps: how many updates there are to be.
 
     Raises:
-        DataError: a text that is too short for the batches.
+        DataError: a text that is too short for the batches or for a chunk.
         ConfigError: settings out of range; or the folder holds a run.
     """
 
@@ -80,6 +80,11 @@ class TextRun:
         self.train_ids, self.held_out_ids = split(
             self.vocabulary.encode(self.corpus.text), (1 - HELD_OUT, HELD_OUT)
         )
+        if settings.chunk > len(self.train_ids):
+            raise DataError(
+                f"a chunk of {settings.chunk:,} steps is longer than the text to learn from, "
+                f"{len(self.train_ids):,} characters"
+            )
         self.model = _build(settings, len(self.vocabulary))
         self.fast = self.model
         if settings.emitter is not None:
@@ -175,7 +180,8 @@ class TextRun:
         s = self.settings
         if s.emitter is None:
             return "not compiled: operation by operation"
-        ids = np.resize(self.train_ids, (s.chunk + 1, s.batch))
+        steps = min(s.chunk, self.batches.stream_length)
+        ids = np.resize(self.train_ids, (steps + 1, s.batch))
         return str(measured(s.emitter, self.model, self.fast, ids[:-1], ids[1:]))
 
     def writer(self) -> Writer:
