@@ -22,8 +22,10 @@ def test_every_example_that_is_a_sequence_model(run, cell, tmp_path):
     path = tmp_path / "schedule.dot"
     assert run("draw", cell, "--view", "circuit", "--schedule", "-o", path) == (0, [str(path)], [])
     text = path.read_text(encoding="utf-8")
-    for place in ("before", "loop"):
-        assert LOOKS[place].fill in text and LOOKS[place].words in text
+    before, loop = LOOKS["before"], LOOKS["loop"]
+    assert before.words in text and before.wire in text
+    assert (before.fill in text) == (cell == "gru"), "of the others x is read before, in no node"
+    assert loop.words in text and loop.fill in text
     assert (LOOKS["after"].fill in text) == ("output" not in cell), "o is fed back, or read off"
 
 

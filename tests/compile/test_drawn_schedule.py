@@ -130,6 +130,16 @@ def test_the_places_are_those_that_the_circuit_implies(entry: Entry):
     assert all(v.op in ("split", "unbind") for v in missing), missing
 
 
+@pytest.mark.parametrize("cell_class", [nn.LSTMCell, nn.GRUCell])
+def test_the_legend_shows_what_is_drawn_and_nothing_else(cell_class):
+    scene = scheduled(cell_class(3, 4, seed=0).to(np.float64)).scene
+    samples = [square.colour for square in scene.squares if square.line]
+    assert len(samples) == len(set(samples)) and set(samples) == {d.fill for d in scene.discs}
+    arrows = [wire.colour for wire in scene.wires if not wire.edge.source]
+    drawn = {wire.colour for wire in scene.wires if wire.edge.place}
+    assert len(arrows) == len(set(arrows)) and set(arrows) == drawn
+
+
 def test_what_does_not_go_together_is_refused():
     lstm, gru = nn.LSTMCell(3, 4).to(np.float64), nn.GRUCell(3, 4).to(np.float64)
     fast = ts.compile(gru)

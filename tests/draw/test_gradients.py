@@ -6,6 +6,7 @@ import pytest
 import tinyseq as ts
 from draw.runs import H, I, K, N, by_hand, data, one_output, with_cell
 from tinyseq import draw, nn, ops
+from tinyseq.draw.curves import sampled
 from tinyseq.draw.overlay import with_gradients
 from tinyseq.draw.scale import RAMP, luminance, shade
 from tinyseq.draw.scene import Disc, Scene
@@ -153,6 +154,39 @@ def test_an_arrow_shows_the_gradient_going_back():
     grads = {d.vertex.id: d.vertex.grad for d in scene.discs}
     widths = [w.width for w in sorted(back, key=lambda w: grads[w.end])]
     assert widths == sorted(widths)
+
+
+def test_the_legend_says_what_the_arrows_are():
+    scene = draw.unrolled(one_output(6), gradients=True).scene
+    (words,) = [note for note in scene.notes if "back in time" in note.text.base]
+    (sample,) = [wire for wire in scene.wires if wire.edge.source == ""]
+    assert sample.tip[0] < words.x - words.text.width / 2 and sample.tip[1] == words.y
+    assert words.y < min(disc.y - disc.height / 2 for disc in scene.discs)
+
+
+def test_letters_stand_clear_of_the_arrows_that_go_back():
+    """Letters of the way around h2, which stood where the gradient goes back along h2."""
+    U, W, R, Q, G, V, S, T = (
+        nn.Parameter(np.full((H, I if name in "UST" else H), 0.1), name) for name in "UWRQGVST"
+    )
+    states, total = (np.zeros((N, H)), np.zeros((N, H))), 0.0
+    for t, (x, _) in enumerate(zip(*data(4), strict=True), 1):
+        with ts.scope("step", t):
+            x, (h1, h2) = ts.label(x, "x"), states
+            h1 = ops.linear(x, U) + ops.linear(h1, W) + ops.linear(h2, Q)
+            h1 = ts.label(ops.tanh(h1), "h1")
+            h2 = ops.linear(h1, R) + ops.linear(h2, Q) + ops.linear(x, S)
+            h2 = ts.label(ops.tanh(h2), "h2")
+            o = ops.linear(ops.tanh(h2 + ops.linear(h1, G) + ops.linear(x, T)), V)
+            total = total + ops.sum(ts.label(o, "o"))
+        states = h1, h2
+    scene = draw.unrolled(total, gradients=True).scene
+    curves = [point for wire in scene.wires for point in sampled(wire.curve)]
+    letters = [wire.label for wire in scene.wires if wire.label is not None]
+    assert {"G, V", "T, V"} <= {letter.text.base for letter in letters}
+    for letter in letters:
+        half = letter.text.width / 2
+        assert not any(abs(x - letter.x) < half and abs(y - letter.y) < 5 for x, y in curves)
 
 
 def test_gradients_that_are_zero_are_drawn():

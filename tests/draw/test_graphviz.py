@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 import tinyseq as ts
 from draw.runs import I, by_hand, data, with_cell
 from tinyseq import draw, nn, ops
+from tinyseq.draw.curves import straight
+from tinyseq.draw.graph import Edge
 from tinyseq.draw.graphviz import drawn, find_engine
-from tinyseq.draw.scene import Disc, Note, Scene
+from tinyseq.draw.scene import Disc, Note, Scene, Wire
 from tinyseq.draw.text import clean, name, visible
 from tinyseq.errors import DrawError
 
@@ -64,9 +66,29 @@ def test_svg_has_every_name_and_letter(picture, engine):
 def test_svg_has_every_wire_with_its_arrow(picture, engine):
     root = parsed(picture.render("svg", engine))
     edges = [g for g in root.iter(f"{SVG}g") if g.get("class") == "edge"]
-    assert len(edges) == len(picture.scene.wires)
-    assert all(len(g.findall(f"{SVG}path")) == 1 for g in edges)
-    assert all(g.findall(f"{SVG}polygon") or g.findall(f"{SVG}polyline") for g in edges)
+    heads = [g for g in edges if g.get("id", "").endswith("h")]  # of wires that are not 1 wide
+    lines = {g.get("id"): g for g in edges if g not in heads}
+    assert len(lines) == len(picture.scene.wires)
+    assert all(len(g.findall(f"{SVG}path")) == 1 for g in lines.values())
+    filled = {g.get("id")[:-1] for g in heads if g.findall(f"{SVG}polygon")}
+    for k, wire in enumerate(picture.scene.wires):
+        head = lines[f"w{k}"].findall(f"{SVG}polygon") or lines[f"w{k}"].findall(f"{SVG}polyline")
+        assert (f"w{k}" in filled, bool(head)) == (wire.width != 1, wire.width == 1)
+
+
+@pytest.mark.parametrize("width", [0.3, 1.8, 4.0])
+def test_a_head_is_longer_and_wider_than_its_line_and_ends_at_the_tip(width, engine):
+    tip = (150.0, 0.0)
+    wire = Wire(Edge("", ""), None, None, straight((0.0, 0.0), (142.5, 0.0)), tip, width=width)
+    root = parsed(drawn(Scene(wires=(wire,)), "svg", engine))
+    line, head = (g for g in root.iter(f"{SVG}g") if g.get("class") == "edge")
+    ends = [float(n) for n in re.findall(r"-?[\d.]+", line.find(f"{SVG}path").get("d"))]
+    start, base = ends[0], ends[-2]
+    numbers = [float(n) for n in re.findall(r"-?[\d.]+", head.find(f"{SVG}polygon").get("points"))]
+    xs, ys = numbers[::2], numbers[1::2]
+    assert max(xs) - start == pytest.approx(150, abs=0.1)
+    assert min(xs) == pytest.approx(base, abs=0.1)
+    assert max(xs) - min(xs) >= max(7.4, 3 * width) and max(ys) - min(ys) > 2 * width
 
 
 def test_svg_tells_the_names_on_hovering(engine):
@@ -108,7 +130,8 @@ def test_dot_source_is_a_file_that_any_graphviz_draws(picture, engine, tmp_path)
     assert path.read_text() == picture.dot
     assert picture.dot.startswith("digraph")
     assert "layout=nop2" in picture.dot
-    assert picture.dot.count(" -> ") == len(picture.scene.wires)
+    heads = sum(wire.tip is not None and wire.width != 1 for wire in picture.scene.wires)
+    assert picture.dot.count(" -> ") == len(picture.scene.wires) + heads
 
 
 @pytest.mark.parametrize("format", ["jpeg", "svgz", "../svg", ""])
@@ -273,7 +296,8 @@ def test_characters_of_data_are_visible(text, shown):
     ("text", "base", "below"),
     [
         ("h", "h", ""), ("h1", "h", "1"), ("h12", "h", "12"), ("h1_2", "h", "1_2"),
-        ("weight_hh", "weight", "hh"), ("U_1,f", "U", "1,f"), ("a_,", "a_,", ""), ("2", "2", ""), ("_x", "_x", ""), ("h_", "h_", ""),
+        ("weight_hh", "weight", "hh"), ("U_1,f", "U", "1,f"), ("a_,", "a_,", ""),
+        ("2", "2", ""), ("_x", "_x", ""), ("h_", "h_", ""),
     ],
 )  # fmt: skip
 def test_trailing_digits_are_a_subscript(text, base, below):

@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
-from tinyseq.draw.curves import sampled
-from tinyseq.draw.field import Box, Field
+from tinyseq.draw.curves import headed, sampled, straight
+from tinyseq.draw.field import NODE, Box, Field
+from tinyseq.draw.graph import Edge
 from tinyseq.draw.scale import Scale, written
-from tinyseq.draw.scene import Disc, Note, Point, Scene, Square
+from tinyseq.draw.scene import BLACK, WHITE, Disc, Note, Point, Scene, Square, Wire
 from tinyseq.draw.text import Name
 
 _SWATCHES = 21
+_SIDE, _ARROW, _LINE = 11.5, 26.0, 17.0  # of a key: its squares, arrows and lines
+
+
+class Key(NamedTuple):
+    """A line of a legend: the fill of a node or an arrow or both, and what they mean."""
+
+    words: str
+    fill: str | None = None
+    arrow: str | None = None  # its colour
+    width: float = 1.0
 
 
 def annotated(
@@ -24,7 +36,7 @@ def annotated(
         scene: a laid out one.
         words: by the id of a vertex.
         ink, font: of the notes.
-        order: the spots to try, of "above", "below", "upper right" and "lower right".
+        order: the spots to try, of "above", "below", "upper right", "lower left" and so on.
     """
     field = _field(scene)
     rows: dict[str, list[Disc]] = defaultdict(list)
@@ -44,8 +56,11 @@ def annotated(
 
         for disc, spot in spots(min(order, key=cost)):
             text = words[disc.vertex.id]
-            field.add_box(_box(text, spot))
-            notes.append(Note(text, *spot, ink, font))
+            box = _box(text, spot)
+            # Where no spot is free, curves are interrupted, so that the text can be read.
+            fill = WHITE if 0 < field.obstructed(box) < NODE else None
+            field.add_box(box)
+            notes.append(Note(text, *spot, ink, font, fill))
     return replace(scene, notes=scene.notes + tuple(notes))
 
 
@@ -68,6 +83,29 @@ def with_bar(scene: Scene, scale: Scale, title: str) -> Scene:
     return replace(scene, squares=scene.squares + tuple(swatches), notes=scene.notes + tuple(notes))
 
 
+def with_keys(scene: Scene, keys: Sequence[Key]) -> Scene:
+    """The scene with lines below it that explain the fills of nodes and the arrows."""
+    left, lowest, _, _ = extent(scene)
+    arrows_at = left + (_SIDE + 8 if any(key.fill for key in keys) else 0)
+    words_at = arrows_at + (_ARROW + 8 if any(key.arrow for key in keys) else 0)
+    squares, wires, notes = [], [], []
+    for k, key in enumerate(keys):
+        y = lowest - 24 - k * _LINE
+        if key.fill is not None:
+            squares.append(Square(left + _SIDE / 2, y, _SIDE, key.fill, BLACK))
+        if key.arrow is not None:
+            curve, tip = headed(straight((arrows_at, y), (arrows_at + _ARROW, y)))
+            wires.append(Wire(Edge("", ""), None, None, curve, tip, None, key.arrow, key.width))
+        words = Name(key.words, bold=False, size=11.0, italic=False)
+        notes.append(Note(words, words_at + words.width / 2, y))
+    return replace(
+        scene,
+        squares=(*scene.squares, *squares),
+        wires=(*scene.wires, *wires),
+        notes=(*scene.notes, *notes),
+    )
+
+
 def with_caption(scene: Scene, text: str, ink: str) -> Scene:
     """The scene with a line of text below it."""
     left, lowest, _, _ = extent(scene)
@@ -86,10 +124,10 @@ def extent(scene: Scene) -> Box:
 
 
 def _spot(disc: Disc, text: Name, where: str) -> Point:
-    up = 1 if where in ("above", "upper right") else -1
+    up = 1 if where in ("above", "upper right", "upper left") else -1
     away = disc.height / 2 + 0.4 * text.size + 4
-    aside = 7 + text.width / 2 if "right" in where else 0.0
-    return disc.x + aside, disc.y + up * away
+    side = ("right" in where) - ("left" in where)
+    return disc.x + side * (7 + text.width / 2), disc.y + up * away
 
 
 def _box(text: Name, middle: Point) -> Box:

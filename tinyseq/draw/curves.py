@@ -119,12 +119,16 @@ def on_border(disc: Disc, degrees: float) -> tuple[Point, Point]:
 
 def headed(curve: Curve) -> tuple[Curve, Point]:
     """A curve cut off at the base of its arrowhead, and the arrowhead's tip."""
-    tip = curve[3]
+    return short_of(curve, curve[3], ARROW), curve[3]
+
+
+def short_of(curve: Curve, tip: Point, length: float) -> Curve:
+    """A curve cut off where it comes nearer to a point than ``length``."""
     low, high = 0.0, 1.0
     for _ in range(20):
         middle = (low + high) / 2
-        if dist(at(curve, middle), tip) > ARROW:
+        if dist(at(curve, middle), tip) > length:
             low = middle
         else:
             high = middle
-    return part(curve, 0.0, low), tip
+    return part(curve, 0.0, low)

@@ -12,6 +12,7 @@ from tinyseq.draw.scene import Disc, Point
 
 CLEARANCE = 8.0  # between a curve and a node that it passes
 CROWDED = 6.0  # nearer than this, two curves are hard to tell apart
+NODE = 10  # as bad as so many points of curves in the way of a letter
 _CELL = 48.0
 
 Box = tuple[float, float, float, float]  # left, lower, right, upper
@@ -60,7 +61,7 @@ class Field:
             yield from self.points.get(cell, ())
 
     def obstructed(self, box: Box) -> int:
-        """How many nodes, letters and points of curves lie in a box."""
+        """How many points of curves lie in a box; a node or a letter counts as ``NODE`` of them."""
         left, lower, right, upper = box
         cells = _cells(box)
         nodes = {id(d) for cell in cells for d in self.discs.get(cell, ()) if _overlap(d, box)}
@@ -75,7 +76,7 @@ class Field:
             for cell in cells
             for x, y in self.points.get(cell, ())
         )
-        return 10 * len(nodes) + 10 * len(boxes) + points
+        return NODE * (len(nodes) + len(boxes)) + points
 
 
 def _overlap(disc: Disc, box: Box) -> bool:

@@ -17,8 +17,10 @@ import subprocess
 import sysconfig
 from collections.abc import Sequence
 from html import escape, unescape
+from math import dist
 from pathlib import Path
 
+from tinyseq.draw.curves import ARROW, short_of
 from tinyseq.draw.scene import Disc, Frame, Note, Point, Scene, Square, Wire
 from tinyseq.draw.text import clean, rich
 from tinyseq.errors import DrawError
@@ -27,6 +29,8 @@ FORMATS = ("svg", "png", "pdf", "dot")
 TIME_LIMIT = 20.0  # seconds
 _DPI = 192  # of a PNG
 _STAND_INS = str.maketrans("␣⏎", "·¶")  # for what the fonts inside graphviz-pure do not have
+_PLAIN = 1.0  # width of an edge whose width says nothing
+_HEAD = 2.2  # how much longer the head gets with every point of width
 _NOWHERE = 'shape=point, style=invis, width=0.01, height=0.01, label=""'
 
 
@@ -54,7 +58,7 @@ def dot_source(scene: Scene) -> str:
         if end is None:
             end = f"e{k}"
             lines.append(f"  {end} [{_NOWHERE}, {_position(wire.tip or wire.curve[-1])}];")
-        lines.append(_wire(k, start, end, wire))
+        lines += _wire(k, start, end, wire)
     lines += [_note(f"t{k}", note) for k, note in enumerate(scene.notes)]
     return "\n".join([*lines, "}\n"])
 
@@ -79,7 +83,8 @@ def _disc(id: str, disc: Disc) -> str:
 def _square(id: str, square: Square) -> str:
     return (
         f'  {id} [id="{id}", shape=square, style=filled, {_position((square.x, square.y))}, '
-        f'{_size(square.side, square.side)}, fillcolor="{square.colour}", color="{square.colour}", '
+        f'{_size(square.side, square.side)}, fillcolor="{square.colour}", '
+        f'color="{square.line or square.colour}", '
         'label=""];'
     )
 
@@ -109,16 +114,33 @@ def _frame(id: str, frame: Frame) -> str:
     )
 
 
-def _wire(k: int, start: str, end: str, wire: Wire) -> str:
-    tip = "" if wire.tip is None else f"e,{_point(wire.tip)} "
-    parts = [f'id="w{k}"', f'pos="{tip}{" ".join(map(_point, wire.curve))}"']
-    parts += ["arrowhead=vee"] if wire.tip is not None else []
+def _wire(k: int, start: str, end: str, wire: Wire) -> list[str]:
+    """An edge, with an open head; if its pen is another than the plain one, with a filled head.
+
+    A filled head is an edge of its own without an outline: the pen of the line would make a wide
+    one's head blunt.
+    """
+    curve, tip = wire.curve, wire.tip
+    head = []
+    if tip is not None and wire.width != _PLAIN:
+        a, b, c, d = curve[-4:]
+        length = ARROW + _HEAD * max(wire.width - _PLAIN, 0.0)
+        curve = (*curve[:-4], *short_of((a, b, c, d), tip, length))
+        base = curve[-1]
+        head = [
+            f'  {start} -> {end} [id="w{k}h", pos="e,{_point(tip)}{f" {_point(base)}" * 4}", '
+            f'arrowhead=normal, arrowsize={dist(base, tip) / 10:.3f}, color="{wire.colour}", '
+            "penwidth=0];"
+        ]
+    lead = "" if tip is None or head else f"e,{_point(tip)} "
+    parts = [f'id="w{k}"', f'pos="{lead}{" ".join(map(_point, curve))}"']
+    parts += ["arrowhead=vee"] if lead else []
     parts += [f'color="{wire.colour}"', f"penwidth={wire.width:.2f}"]
     parts += ["style=dashed"] if wire.dashed else []
     if wire.label is not None:
         at = _point((wire.label.x, wire.label.y))
         parts += [f"label={rich(wire.label.text, wire.label.ink)}", f'lp="{at}"']
-    return f"  {start} -> {end} [{', '.join(parts)}];"
+    return [f"  {start} -> {end} [{', '.join(parts)}];", *head]
 
 
 def _point(point: Point) -> str:

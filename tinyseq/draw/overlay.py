@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from tinyseq.backend import to_numpy
-from tinyseq.draw.annotate import annotated, with_bar
+from tinyseq.draw.annotate import Key, annotated, with_bar, with_keys
 from tinyseq.draw.curves import bow, leaving, reaching
 from tinyseq.draw.graph import Graph, Vertex
+from tinyseq.draw.route import with_letters_clear
 from tinyseq.draw.scale import Scale, luminance, scale_of, shade, written
 from tinyseq.draw.scene import BLACK, Disc, Scene, Wire
 from tinyseq.draw.style import GREY
@@ -20,7 +21,8 @@ from tinyseq.errors import DrawError
 
 DATA_INK = "#00508c"
 NUMBER_INK = "#333333"
-_SPOTS = ("above", "upper right", "lower right")
+_SPOTS = ("above", "upper right", "lower right", "upper left", "lower left", "below")
+_BACK = Key("the gradient, back in time: the wider, the larger", None, shade(0.6), 1.8)
 
 
 # -- numbers as colours ---------------------------------------------------------------------------
@@ -112,7 +114,7 @@ def with_gradients(scene: Scene) -> Scene:
     """Colour every variable by the norm of its gradient, on a logarithmic scale.
 
     The number stands beside the node; along the recurrence an arrow shows how the gradient goes
-    back, as wide as it is strong; a bar at the bottom explains the colours.
+    back, as wide as it is strong where the arrow ends; below, a legend explains colours and arrows.
 
     Raises:
         DrawError: no variable has a gradient.
@@ -136,8 +138,12 @@ def with_gradients(scene: Scene) -> Scene:
                     strength = scale.place(norm) if norm > 0 else 0.0
                     back.append(_backwards(wire, source, target, strength))
         wires.append(wire)
+    wires = with_letters_clear(wires, places, back)
     scene = _coloured(replace(scene, wires=(*back, *wires)), norms, scale)
-    return with_bar(scene, scale, "norm of the gradient") if scale.high > 0 else scene
+    if scale.high <= 0:
+        return scene
+    scene = with_bar(scene, scale, "norm of the gradient")
+    return with_keys(scene, [_BACK]) if back else scene
 
 
 def _backwards(wire: Wire, source: Disc, target: Disc, strength: float) -> Wire:

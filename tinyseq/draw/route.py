@@ -7,7 +7,7 @@ them decides how to go, and where the letter is, by what is in its way.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import dist
 from typing import Any
@@ -55,6 +55,44 @@ def routed(edges: Sequence[Joined], field: Field) -> list[Wire]:
             for k, spot in zip(ks, letter_spots(alike, field), strict=True):
                 wires[k] = with_letter(wires[k], spot, field)
     return [wires[k] for k in range(len(edges))]
+
+
+def with_letters_clear(
+    wires: Sequence[Wire], discs: Mapping[str, Disc], added: Sequence[Wire]
+) -> list[Wire]:
+    """The wires, with letters moved from where wires that were added later run through them.
+
+    Args:
+        wires: laid out ones.
+        discs: the nodes, by their ids.
+        added: the later ones.
+    """
+    field = Field(discs.values())
+    for wire in added:
+        field.add_points(sampled(wire.curve))
+    patterns: dict[Any, list[int]] = defaultdict(list)
+    for k, wire in enumerate(wires):
+        s, t = discs.get(wire.edge.source), discs.get(wire.edge.target)
+        if wire.label is not None and s and t:
+            patterns[s.vertex.label, t.vertex.label, round(t.x - s.x), round(t.y - s.y)].append(k)
+
+    def box(wire: Wire) -> Box:
+        assert wire.label is not None
+        spot = wire.label.x, wire.label.y
+        return _box(spot, wire.label.text.width / 2, LETTER_SIZE / 2 - 1)
+
+    crossed = [ks for ks in patterns.values() if any(field.obstructed(box(wires[k])) for k in ks)]
+    moving = {k for ks in crossed for k in ks}
+    for k, wire in enumerate(wires):
+        field.add_points(sampled(wire.curve))
+        if wire.label is not None and k not in moving:
+            field.add_box(box(wire))
+    found = list(wires)
+    for ks in crossed:
+        spots = letter_spots([wires[k] for k in ks], field)
+        for k, spot in zip(ks, spots, strict=True):
+            found[k] = with_letter(wires[k], spot, field)
+    return found
 
 
 def moved(points: Sequence[Point], shift: Point) -> tuple[Point, ...]:
@@ -110,7 +148,9 @@ def letter_spots(wires: Sequence[Wire], field: Field, outside: bool = False) -> 
     first, last = wires[0].curve[0], wires[0].curve[-1]
     # Of a wire that passes other rows the letters stand near its source, beside those of its like.
     passes = abs(last[1] - first[1]) > 1.2 * ROW
-    places = (0.27, 0.22, 0.33, 0.4, 0.5) if passes else (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74)
+    places: tuple[float, ...] = (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74)
+    if passes:
+        places = (0.27, 0.22, 0.33, 0.4, 0.5, 0.6, 0.67, 0.73)
     half = letters(wires[0].edge).width / 2, LETTER_SIZE / 2 - 1
     asked = wires[:: max(len(wires) // _ASKED, 1)]
     best, least = first, None

@@ -11,7 +11,7 @@ from tinyseq.draw.graph import Edge, Vertex
 from tinyseq.draw.text import Name
 
 Point = tuple[float, float]
-BLACK = "#000000"
+BLACK, WHITE = "#000000", "#ffffff"
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,13 @@ class Disc:
 
 @dataclass(frozen=True)
 class Square:
-    """A delay: the black square of a recurrent graph."""
+    """A delay: the black square of a recurrent graph; in a legend, a sample of a colour."""
 
     x: float
     y: float
     side: float = 11.5
     colour: str = BLACK
+    line: str | None = None  # the colour of its outline, if that is another one
 
 
 @dataclass(frozen=True)

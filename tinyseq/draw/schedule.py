@@ -12,14 +12,13 @@ the same operations in the same order, and so each finds its own.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from tinyseq.draw.annotate import extent
+from tinyseq.draw.annotate import Key, with_keys
 from tinyseq.draw.fold import Circuit
-from tinyseq.draw.scene import BLACK, Note, Scene, Square
-from tinyseq.draw.text import Name
+from tinyseq.draw.scene import BLACK, Scene
 from tinyseq.errors import DrawError
 
 
@@ -39,8 +38,10 @@ LOOKS = {
     "loop": Look("#f2a45c", BLACK, "#c8640a", "in the loop: step by step"),
     "after": Look("#17706e", "#ffffff", "#17706e", "after the loop: all steps at once"),
 }
-NO_LOOK = Look("#ffffff", BLACK, BLACK, "")
-_SIDE, _LINE = 11.5, 17.0
+NO_LOOK = Look(
+    "#ffffff", BLACK, BLACK, "not in the compiled step: inputs and what reads its outputs"
+)
+_WIDTH = 1.6  # of a wire that has a place
 
 
 def places_of(circuit: Circuit, schedule: Iterable[Any]) -> dict[int, str]:
@@ -85,19 +86,16 @@ def with_schedule(scene: Scene) -> Scene:
     for wire in scene.wires:
         look = LOOKS.get(wire.edge.place or "", NO_LOOK)
         label = wire.label and replace(wire.label, ink=look.wire)
-        width = max(wire.width, 1.6) if wire.edge.place else wire.width
+        width = max(wire.width, _WIDTH) if wire.edge.place else wire.width
         wires.append(replace(wire, colour=look.wire, width=width, label=label))
-    shown = {v for d in discs if (v := d.vertex.place)} | {w.edge.place for w in wires}
-    scene = replace(scene, discs=tuple(discs), wires=tuple(wires))
-    return _with_legend(scene, {name: look for name, look in LOOKS.items() if name in shown})
-
-
-def _with_legend(scene: Scene, looks: Mapping[str, Look]) -> Scene:
-    left, lowest, _, _ = extent(scene)
-    squares, notes = [], []
-    for k, look in enumerate(looks.values()):
-        y = lowest - 24 - k * _LINE
-        words = Name(look.words, bold=False, size=11.0, italic=False)
-        squares.append(Square(left + _SIDE / 2, y, _SIDE, look.fill))
-        notes.append(Note(words, left + _SIDE + 7 + words.width / 2, y))
-    return replace(scene, squares=(*scene.squares, *squares), notes=(*scene.notes, *notes))
+    nodes = {disc.vertex.place for disc in discs}
+    arrows = {wire.edge.place for wire in wires}
+    keys = [
+        Key(look.words, look.fill if name in nodes else None, look.wire if name in arrows else None,
+            _WIDTH)
+        for name, look in LOOKS.items()
+        if name in nodes | arrows
+    ]  # fmt: skip
+    if None in nodes:
+        keys.append(Key(NO_LOOK.words, NO_LOOK.fill))
+    return with_keys(replace(scene, discs=tuple(discs), wires=tuple(wires)), keys)
