@@ -95,6 +95,18 @@ def usable_threads() -> int:
         return _Limits.before if _Limits.inside else functions[0]()
 
 
+def why_one() -> str:
+    """Why ``usable_threads`` is 1, where it is."""
+    if _openblas() is None:
+        return "NumPy's products come from another library than OpenBLAS"
+    if only_one():
+        return "it is inside of one_thread"
+    name = next((name for name in _VARIABLES if os.environ.get(name)), None)
+    if name is not None and os.environ[name] == "1":
+        return f"{name}=1"
+    return "NumPy's products use one"
+
+
 @cache
 def _openblas() -> tuple[Callable[[], int], Callable[[int], None]] | None:
     """The functions that get and set the number of threads, in the library of NumPy's wheels."""

@@ -1,5 +1,6 @@
 """The source of a loop: a page to be read, whatever the names in it."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -121,3 +122,18 @@ def test_explain_says_what_was_taken_out_of_the_loop():
     before = text.partition("before: ")[2].partition("loop: ")[0]
     assert "linear(" in before, "the product with the input is done before the loop"
     assert "bytes a step" in text and "flops" in text
+
+
+def test_explain_names_what_a_value_is_made_of():
+    """Every name on the right is defined on a line above, or is given to the step."""
+    fast = ts.compile(nn.LSTMCell(2, 4, seed=0).to(np.float64))
+    ts.unroll(fast, XS)
+    lines = re.findall(r"^    (\w+) = (\w+)\((.*)\) \([\d, ]*\)", fast.explain(), re.MULTILINE)
+    names = [name for name, _, _ in lines]
+    assert len(set(names)) == len(names) and {"h", "c"} < set(names)
+    known = {"x", "h(t-1)", "c(t-1)", "U", "W", "b", "g_h", "g_c", "gy0", "constant"}
+    for name, _, made in lines:
+        for part in made.split(", "):
+            base = re.sub(r"(_piece|_T)(_\d+)?", "", part)
+            assert base in known or re.fullmatch(r"-?[\d.]+", part), (name, part)
+        known.add(name)

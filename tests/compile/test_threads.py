@@ -221,10 +221,30 @@ def test_a_batch_of_one_and_one_thread():
     c = case(LSTM, 4, 1)
     fast = ts.compile(c.cell, threads=2)
     assert_same(of_case(fast, c), of_case(c.cell, c))
-    assert told(fast).startswith("1 thread: ")
+    assert told(fast) == "1 thread: the batch is 1"
     c, fast = case(LSTM, 4, 3), ts.compile(c.cell, threads=1)
     of_case(fast, c)
-    assert told(fast).startswith("1 thread: ")
+    assert told(fast) == "1 thread: threads=1"
+
+
+def test_the_reason_for_one_thread_is_the_one_that_there_is(monkeypatch: pytest.MonkeyPatch):
+    def reason() -> str:
+        fast = ts.compile(nn.LSTMCell(8, 8, seed=0))
+        ts.unroll(fast, random(5, 8, 8).astype(np.float32))
+        return told(fast)
+
+    variables = "OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS"
+    for variable in variables:
+        monkeypatch.delenv(variable, raising=False)
+    with number_of_threads.one_thread():
+        assert reason() == "1 thread: it is inside of one_thread"
+    monkeypatch.setattr(number_of_threads, "_openblas", lambda: (lambda: 1, lambda count: None))
+    assert reason() == "1 thread: NumPy's products use one"
+    for variable in reversed(variables):  # the first of them decides
+        monkeypatch.setenv(variable, "1")
+        assert reason() == f"1 thread: {variable}=1"
+    monkeypatch.setattr(number_of_threads, "_openblas", lambda: None)
+    assert "another library than OpenBLAS" in reason()
 
 
 def test_small_steps_are_left_to_one_thread():

@@ -99,7 +99,7 @@ def _threads(whole: Schedule, batch: int, steps: int, options: Options) -> tuple
     """How many threads are to share the batch, and if it is one, why."""
     usable = min(options.usable_threads(), batch)
     if usable == 1:
-        return 1, "there are no more, or the batch is 1"
+        return 1, "the batch is 1" if batch == 1 else options.why_one_thread()
     of_a_step = sum(_microseconds(v) for v in _results(whole))
     if options.emitter != "numpy":
         gaining = usable  # the interpreter has no part in a step

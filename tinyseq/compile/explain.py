@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from math import prod
 
-from tinyseq.compile.program import Value
+from tinyseq.compile.program import Program, Value
 from tinyseq.compile.schedule import PLACES, Schedule
 from tinyseq.compile.slots import VIEWS, bytes_of
 
@@ -23,7 +24,15 @@ REASONS = {
 def explain(schedule: Schedule) -> str:
     """The places of a schedule with their values, the reason, and floating-point work a step."""
     lines = []
+    names = _names_of_sources(schedule.program)
+    taken: Counter[str] = Counter()
     for title, places in (("forward", schedule.forward), ("backward", schedule.backward)):
+        for place in PLACES:
+            for value in places[place]:
+                if id(value) not in names:
+                    wish = _wish(value, names)
+                    taken[wish] += 1
+                    names[id(value)] = wish if taken[wish] == 1 else f"{wish}_{taken[wish]}"
         lines.append(title)
         for place in PLACES:
             values = [v for v in places[place] if v.op not in VIEWS]
@@ -32,7 +41,7 @@ def explain(schedule: Schedule) -> str:
             work = sum(flops(v) for v in values)
             unit = "in all" if place == "once" else "a step"
             lines.append(f"  {place}: {REASONS[title, place]} ({_short(work)} flops {unit})")
-            lines += [f"    {_described(v)}" for v in values]
+            lines += [f"    {_described(v, names)}" for v in values]
     kept = sum(bytes_of(v) for v in schedule.saved if v.op not in VIEWS)
     states = sum(bytes_of(v) for v in schedule.program.states)
     lines.append(f"kept for the backward pass: {_short(kept + states)} bytes a step")
@@ -50,11 +59,35 @@ def flops(value: Value) -> int:
     return max(prod(value.shape), *(prod(v.shape) for v in value.inputs))
 
 
-def _described(value: Value) -> str:
-    name = f"{value.label} = " if value.label else ""
-    made = ", ".join(v.label or v.op for v in value.inputs)
+def _names_of_sources(program: Program) -> dict[int, str]:
+    """The name of what is given to a step, by its id; for gradients those of ``fast.source``."""
+    names = {id(v): v.label or f"x{k or ''}" for k, v in enumerate(program.inputs)}
+    names |= {id(v): f"gy{k}" for k, v in enumerate(program.seeds_y)}
+    after = [v.label or "state" for v in program.new_states]
+    names |= {id(v): f"{h}(t-1)" for v, h in zip(program.states, after, strict=True)}
+    names |= {id(v): f"g_{h}" for v, h in zip(program.seeds_state, after, strict=True)}
+    return names
+
+
+def _wish(value: Value, names: dict[int, str]) -> str:
+    """What to call a result: by its label, by what it is a piece of, or by what makes it."""
+    if value.label or value.op not in VIEWS:
+        return value.label or value.op
+    base = _name(value.inputs[0], names)
+    return base + {"getitem": "_piece", "transpose": "_T"}.get(value.op, "")
+
+
+def _name(value: Value, names: dict[int, str]) -> str:
+    """What a value is called on the right of a line; a number is itself."""
+    if value.kind == "constant" and not value.shape:
+        return f"{float(value.content):g}"
+    return names.get(id(value)) or value.label or value.op
+
+
+def _described(value: Value, names: dict[int, str]) -> str:
+    made = ", ".join(_name(v, names) for v in value.inputs)
     where = f"   {value.where.partition(' in ')[2]}" if " in " in value.where else ""
-    return f"{name}{value.op}({made}) {tuple(value.shape)}{where}"
+    return f"{names[id(value)]} = {value.op}({made}) {tuple(value.shape)}{where}"
 
 
 def _short(number: int) -> str:

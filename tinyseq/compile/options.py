@@ -10,7 +10,7 @@ from typing import Any
 
 from tinyseq.errors import ConfigError
 from tinyseq.recurrence.checkpoint import segment_length
-from tinyseq.threads import usable_threads
+from tinyseq.threads import usable_threads, why_one
 
 EMITTERS = ("numpy", "numba")
 
@@ -54,3 +54,7 @@ class Options:
     def usable_threads(self) -> int:
         """How many threads may share a run."""
         return usable_threads() if self.threads is None else self.threads
+
+    def why_one_thread(self) -> str:
+        """Why it is one, where it is."""
+        return why_one() if self.threads is None else f"threads={self.threads}"
