@@ -60,7 +60,7 @@ WRONG_ARGUMENTS = [
     (["draw", "lstm", "-o", "a.svg", "--values", "smell"], "'smell'"),
     (["draw", "lstm", "-o", "a.svg", "--values", "colour", "--gradients"], "one thing as colour"),
     (["draw", "lstm", "-o", "a.svg", "--feedback", "x"], "'x' is not like x=y"),
-    (["draw", "lstm", "-o", "a.svg", "--engine", "steam"], "(steam) was not found"),
+    (["draw", "lstm", "-o", "a.svg", "--engine", "steam"], "the engine (--engine, engine=) is one"),
     (["draw", "lstm", "-o", "a.svg", "--input", "3,1,3"], "FILE.py:NAME"),
     (["draw", "lstm", "-o", "a.svg", "--input", "3,x"], "not a shape"),
     (["draw", "a.py:b", "-o", "a.svg", "--input", "0,2,3"], "steps must be at least 1: '0,2,3'"),

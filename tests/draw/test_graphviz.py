@@ -178,8 +178,10 @@ def test_the_environment_chooses_the_engine(monkeypatch, tmp_path, picture):
 
 def test_a_missing_engine_says_how_to_get_one(monkeypatch):
     monkeypatch.setenv("TINYSEQ_GRAPHVIZ", "/nonexistent/dot")
-    with pytest.raises(DrawError, match="pip install graphviz-pure"):
+    with pytest.raises(DrawError, match="pip install graphviz-pure.* TINYSEQ_GRAPHVIZ is one of"):
         find_engine()
+    with pytest.raises(DrawError, match=r"the engine \(--engine, engine=\) is one of"):
+        find_engine("steam")
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(DrawError, match="system"):
         find_engine("system")

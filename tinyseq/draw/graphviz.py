@@ -198,6 +198,7 @@ def find_engine(choice: str | None = None) -> str:
     Raises:
         DrawError: the chosen one is not there; says how to get it.
     """
+    setting = "the engine (--engine, engine=)" if choice else "TINYSEQ_GRAPHVIZ"
     choice = choice or os.environ.get("TINYSEQ_GRAPHVIZ") or "auto"
     system = shutil.which("dot")
     beside = Path(sysconfig.get_path("scripts")) / "graphviz-pure"
@@ -208,7 +209,7 @@ def find_engine(choice: str | None = None) -> str:
     if found is None:
         raise DrawError(
             f"Graphviz ({choice}) was not found. `pip install graphviz-pure` is enough for SVG and "
-            "PNG; TINYSEQ_GRAPHVIZ is one of 'system', 'pure', or the path of dot."
+            f"PNG; {setting} is one of 'system', 'pure', or the path of dot."
         )
     return found
 
