@@ -13,8 +13,8 @@ from nn.checks import every_cell
 from nn.registry import Entry, case
 from tinyseq import nn
 from tinyseq.compile.columns import columns
-from tinyseq.compile.products import products
 from tinyseq.compile.schedule import PLACES, Schedule, schedule
+from tinyseq.compile.writing.products import products
 
 STATE = np.random.default_rng(1).normal(size=(3, 4))
 XS = np.random.default_rng(0).normal(size=(6, 3, 2))

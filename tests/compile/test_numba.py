@@ -18,8 +18,8 @@ from tinyseq.errors import ConfigError
 
 numba = pytest.importorskip("numba")
 
-from tinyseq.compile import fused_math, fused_products  # noqa: E402
 from tinyseq.compile.emit_numba import without_unused  # noqa: E402
+from tinyseq.compile.fused import fused_math, fused_products  # noqa: E402
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 

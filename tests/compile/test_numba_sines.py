@@ -11,7 +11,7 @@ from tinyseq import nn, ops
 
 numba = pytest.importorskip("numba")
 
-from tinyseq.compile import fused_math, fused_sines  # noqa: E402
+from tinyseq.compile.fused import fused_math, fused_sines  # noqa: E402
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 NAMES = pytest.mark.parametrize("name", ["sin", "cos"])

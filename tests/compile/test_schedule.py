@@ -11,7 +11,7 @@ from tinyseq import nn
 from tinyseq.compile.program import Program, Value, in_order
 from tinyseq.compile.schedule import PLACES, Schedule, schedule
 from tinyseq.compile.simplify import simplify
-from tinyseq.compile.trace import trace
+from tinyseq.compile.step.trace import trace
 
 
 def program_of(cell: nn.Cell, x: Any, state: Any) -> Program:

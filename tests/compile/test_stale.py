@@ -219,7 +219,9 @@ class Silent:
 
 
 @pytest.mark.parametrize(
-    "thing", [Selfish(), Silent(), np, iter("ab"), np.ones(2, complex)], ids=repr
+    "thing",
+    [Selfish(), Silent(), np, iter("ab"), np.ones(2, complex)],
+    ids=lambda thing: type(thing).__name__,
 )
 def test_things_of_all_kinds_may_be_attributes(thing: Any):
     assert_compiles(Written(lambda s, x, h: h if s.thing is not None else x, thing=thing), XS, H0)

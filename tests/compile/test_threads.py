@@ -15,7 +15,8 @@ from nn.checks import every_cell
 from nn.registry import CELLS, Entry, I, case
 from tinyseq import nn, ops
 from tinyseq import threads as number_of_threads
-from tinyseq.compile import assemble, emit_numpy, split
+from tinyseq.compile import emit_numpy
+from tinyseq.compile.run import assemble, split
 from tinyseq.errors import ConfigError
 
 LSTM = next(entry for entry in CELLS if entry.name == "lstm")
@@ -408,7 +409,7 @@ def test_a_forked_process_can_go_on():
     program = """
 import os, sys, numpy as np, tinyseq as ts
 from tinyseq import nn
-from tinyseq.compile import assemble
+from tinyseq.compile.run import assemble
 assemble.INTERPRETER = assemble.START = 1e-9
 fast = ts.compile(nn.LSTMCell(2, 3, seed=0), threads=2)
 run = lambda: ts.unroll(fast, np.ones((4, 6, 2), np.float32))[0].data

@@ -24,11 +24,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinyseq.compile.explain import explain
-from tinyseq.compile.kept import Kept
-from tinyseq.compile.loop import Loop
 from tinyseq.compile.options import Options
+from tinyseq.compile.run.kept import Kept
+from tinyseq.compile.run.loop import Loop
 from tinyseq.compile.schedule import Placed
-from tinyseq.compile.steps import Fed, Ragged
+from tinyseq.compile.step.steps import Fed, Ragged
 from tinyseq.errors import CompileError
 from tinyseq.nn.cell import Cell
 from tinyseq.nn.cells.elman import fields

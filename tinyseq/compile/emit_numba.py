@@ -19,17 +19,17 @@ from typing import Any
 import numpy as np
 
 from tinyseq.backend import flush_tiny
-from tinyseq.compile import fused_math, fused_products, fused_sines
-from tinyseq.compile.compiled_files import load
-from tinyseq.compile.fuse import IDENTITY, Fused, Move
-from tinyseq.compile.lines import _printable
-from tinyseq.compile.nests import SINES, Nest, is_fusible
-from tinyseq.compile.page import indented
-from tinyseq.compile.plans import Call, Plan
+from tinyseq.compile.fused import fused_math, fused_products, fused_sines
+from tinyseq.compile.fused.compiled_files import load
+from tinyseq.compile.fused.fuse import IDENTITY, Fused, Move
+from tinyseq.compile.fused.nests import SINES, Nest, is_fusible
+from tinyseq.compile.fused.plans import Call, Plan
+from tinyseq.compile.fused.sink import with_sunk
 from tinyseq.compile.program import Value
 from tinyseq.compile.schedule import Schedule
-from tinyseq.compile.sink import with_sunk
-from tinyseq.compile.slots import VIEWS, Slot, bytes_of
+from tinyseq.compile.writing.lines import _printable
+from tinyseq.compile.writing.page import indented
+from tinyseq.compile.writing.slots import VIEWS, Slot, bytes_of
 
 OF_LOOPS = {
     fused_math: ("exp", "expm1", "flush", "loop", "maximum", "minimum", "sigmoid", "tanh"),

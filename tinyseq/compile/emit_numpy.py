@@ -19,13 +19,15 @@ import numpy as np
 
 from tinyseq.backend import flush_tiny
 from tinyseq.compile.columns import columns
-from tinyseq.compile.page import FROM_NUMPY, as_tuple, indented, words
 from tinyseq.compile.program import Value
 from tinyseq.compile.schedule import Schedule
-from tinyseq.compile.sections import Sections
-from tinyseq.compile.slots import VIEWS, Slot, bytes_of, dtype_of
+from tinyseq.compile.writing.page import FROM_NUMPY, as_tuple, indented, words
+from tinyseq.compile.writing.sections import Sections
+from tinyseq.compile.writing.slots import VIEWS, Slot, bytes_of, dtype_of
 
 CHUNK_BYTES = 1 << 21  # of what a chunk holds: about what fits into a core's cache
+
+PRODUCTS = "from tinyseq.compile.writing.products import products"
 
 
 @dataclass
@@ -66,7 +68,8 @@ class _Writer(Sections):
         backward[1:1] = [f"    {as_tuple(kept)} = kept"] if kept else []
         used = words([*self.build, *forward, *backward])
         lines = [
-            *["from tinyseq.compile.products import products", "", ""] * ("products" in used),
+            *["from tinyseq.compile.writing.products import products", "", ""]
+            * ("products" in used),
             "def build(np, constants, calls, flush_tiny):",
             f"    T = {self.steps}",
             *(f"    {name} = np.{name}" for name in sorted(FROM_NUMPY & used)),

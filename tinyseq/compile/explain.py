@@ -7,7 +7,7 @@ from math import prod
 
 from tinyseq.compile.program import Program, Value
 from tinyseq.compile.schedule import PLACES, Schedule
-from tinyseq.compile.slots import VIEWS, bytes_of
+from tinyseq.compile.writing.slots import VIEWS, bytes_of
 
 REASONS = {
     ("forward", "once"): "depends on parameters alone",

@@ -16,7 +16,7 @@ import numpy as np
 from tinyseq.autograd.primitive import Primitive
 from tinyseq.compile.program import Program, Value, in_order
 from tinyseq.compile.schedule import Schedule, schedule
-from tinyseq.compile.slots import ELEMENTWISE
+from tinyseq.compile.writing.slots import ELEMENTWISE
 from tinyseq.ops.elementwise import add
 from tinyseq.ops.linalg import matmul
 from tinyseq.ops.shape import _permute

@@ -15,11 +15,11 @@ from tinyseq.compile.explain import flops
 from tinyseq.compile.options import Options
 from tinyseq.compile.program import Program, Value
 from tinyseq.compile.rewrite import rewrite
-from tinyseq.compile.rows import mixed_rows
+from tinyseq.compile.run.rows import mixed_rows
+from tinyseq.compile.run.segments import Segments
+from tinyseq.compile.run.split import Alone, Split
 from tinyseq.compile.schedule import Schedule, schedule
-from tinyseq.compile.segments import Segments
 from tinyseq.compile.simplify import simplify
-from tinyseq.compile.split import Alone, Split
 
 # Threads wait for each other where one holds the interpreter: n of them gain if each has more to do
 # in a step than n times INTERPRETER. Measured with LSTMs of many sizes on two cores: where a step

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.compile.places import at, entries, is_array_or_tensor, places
+from tinyseq.compile.step.places import at, entries, is_array_or_tensor, places
 from tinyseq.nn.module import Module
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)

@@ -7,7 +7,7 @@ from math import isfinite, prod
 from typing import Any
 
 from tinyseq.compile.program import Value
-from tinyseq.compile.slots import ELEMENTWISE, UFUNCS, VIEWS, Slot, dtype_of
+from tinyseq.compile.writing.slots import ELEMENTWISE, UFUNCS, VIEWS, Slot, dtype_of
 from tinyseq.errors import CompileError
 
 

@@ -11,10 +11,10 @@ from tinyseq.autograd.node import Node, recording
 from tinyseq.autograd.primitive import PICK, Primitive, no_grad, place
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import as_array, namespace
-from tinyseq.compile.assemble import Assembled
 from tinyseq.compile.program import Program
+from tinyseq.compile.run.assemble import Assembled
 from tinyseq.compile.schedule import placed
-from tinyseq.compile.shared import Fixed
+from tinyseq.compile.step.shared import Fixed
 from tinyseq.errors import GraphError, ShapeError
 from tinyseq.nn.parameter import Parameter
 

@@ -23,7 +23,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from tinyseq.compile.fused_math import HOW, kept
+from tinyseq.compile.fused.fused_math import HOW, kept
 
 _LONG = bool(binding.get_host_cpu_features().get("avx512f"))
 REGISTER = 64 if _LONG else 32  # bytes that one instruction works on

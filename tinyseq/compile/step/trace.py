@@ -17,9 +17,9 @@ from tinyseq.autograd.node import scope
 from tinyseq.autograd.primitive import TRACED, recording
 from tinyseq.autograd.tensor import Tensor, label
 from tinyseq.compile.program import Program
-from tinyseq.compile.recorded import Recorded, StateChanges
-from tinyseq.compile.shared import Shared
-from tinyseq.compile.steady import (
+from tinyseq.compile.step.recorded import Recorded, StateChanges
+from tinyseq.compile.step.shared import Shared
+from tinyseq.compile.step.steady import (
     WAY_OUT,
     line_of,
     other_step,

@@ -26,7 +26,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload, register_jitable
 
-from tinyseq.compile.fused_math import horner
+from tinyseq.compile.fused.fused_math import horner
 
 FAR = {np.float32: 2.0**16, np.float64: 2.0**40}
 _HALF_PI = 1.5707963267948966, 6.123233995736766e-17, -1.4973849048591833e-33  # its sum

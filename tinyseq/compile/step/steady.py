@@ -23,8 +23,8 @@ from tinyseq.autograd.tensor import Tensor, tensor
 from tinyseq.autograd.walk import walk_back
 from tinyseq.backend import is_array, namespace
 from tinyseq.compile.program import Program, Value, in_order
-from tinyseq.compile.shared import Same, modules_of
 from tinyseq.compile.simplify import plain
+from tinyseq.compile.step.shared import Same, modules_of
 from tinyseq.errors import CompileError
 from tinyseq.nn.parameter import Parameter
 
@@ -33,7 +33,7 @@ WAY_OUT = (
     "the state, draw random numbers beforehand and read them as inputs, call eval() if it is a "
     "Dropout; or unroll the cell uncompiled."
 )
-PACKAGE = Path(__file__).parent.parent
+PACKAGE = Path(__file__).parent.parent.parent
 
 
 def other_step(

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.compile.program import Program, Value
-from tinyseq.compile.slots import dtype_of
+from tinyseq.compile.writing.slots import dtype_of
 from tinyseq.threads import one_blas_thread, only_one
 
 Part = tuple[slice, Program, Any]  # its rows of the batch, the step for so many, and their loop

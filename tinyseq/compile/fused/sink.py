@@ -6,10 +6,10 @@ an operation costs less than writing and reading an array of all steps.
 
 from __future__ import annotations
 
-from tinyseq.compile.nests import is_fusible
+from tinyseq.compile.fused.nests import is_fusible
 from tinyseq.compile.program import Value
 from tinyseq.compile.schedule import Schedule
-from tinyseq.compile.slots import VIEWS
+from tinyseq.compile.writing.slots import VIEWS
 
 
 def with_sunk(schedule: Schedule) -> Schedule:

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.compile.elements import AXES, Element
+from tinyseq.compile.fused.elements import AXES, Element
 from tinyseq.compile.program import Value
-from tinyseq.compile.slots import dtype_of
+from tinyseq.compile.writing.slots import dtype_of
 
 COMPARISONS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "eq": "==", "ne": "!="}
 SINES = ("sin", "cos")  # functions of whole arrays, wherever a value is one

@@ -7,10 +7,10 @@ value takes over the array of an input that nobody reads any more.
 
 from __future__ import annotations
 
-from tinyseq.compile.lines import Lines
 from tinyseq.compile.program import Value
 from tinyseq.compile.schedule import Schedule
-from tinyseq.compile.slots import ELEMENTWISE, VIEWS, Slot, dtype_of
+from tinyseq.compile.writing.lines import Lines
+from tinyseq.compile.writing.slots import ELEMENTWISE, VIEWS, Slot, dtype_of
 
 SPANS = ("", "K", "T")
 

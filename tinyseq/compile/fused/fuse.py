@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.compile.elements import AXES, Element, own, spread, viewed
 from tinyseq.compile.emit_numpy import _Writer
-from tinyseq.compile.nests import (
+from tinyseq.compile.fused.elements import AXES, Element, own, spread, viewed
+from tinyseq.compile.fused.nests import (
     FLOATS,
     FORMULAS,
     SINES,
@@ -23,10 +23,10 @@ from tinyseq.compile.nests import (
     is_number,
     meets_in,
 )
-from tinyseq.compile.plans import Call, Plan, open_nests
+from tinyseq.compile.fused.plans import Call, Plan, open_nests
 from tinyseq.compile.program import Value
 from tinyseq.compile.schedule import Schedule
-from tinyseq.compile.slots import VIEWS, Slot, dtype_of
+from tinyseq.compile.writing.slots import VIEWS, Slot, dtype_of
 from tinyseq.ops import identity
 
 IDENTITY: Any = identity.primitive  # type: ignore[attr-defined]

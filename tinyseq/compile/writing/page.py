@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from textwrap import fill
 
-from tinyseq.compile.slots import UFUNCS
+from tinyseq.compile.writing.slots import UFUNCS
 
 FROM_NUMPY = {
     *UFUNCS.values(), "dot", "matmul", "empty", "array", "concatenate", "broadcast_to"

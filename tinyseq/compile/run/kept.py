@@ -13,15 +13,15 @@ import numpy as np
 from tinyseq import structure
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import namespace
-from tinyseq.compile.assemble import assemble
-from tinyseq.compile.loop import Loop, raw
 from tinyseq.compile.options import Options
 from tinyseq.compile.program import Program
-from tinyseq.compile.recorded import StateChanges
-from tinyseq.compile.shared import Shared, feed_of
-from tinyseq.compile.steady import remembered
-from tinyseq.compile.steps import Ragged, kind_of
-from tinyseq.compile.trace import trace
+from tinyseq.compile.run.assemble import assemble
+from tinyseq.compile.run.loop import Loop, raw
+from tinyseq.compile.step.recorded import StateChanges
+from tinyseq.compile.step.shared import Shared, feed_of
+from tinyseq.compile.step.steady import remembered
+from tinyseq.compile.step.steps import Ragged, kind_of
+from tinyseq.compile.step.trace import trace
 from tinyseq.errors import CompileError
 from tinyseq.nn.module import Module
 from tinyseq.ops import concatenate, expand_dims

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tinyseq.compile.nests import Nest, Operation
+from tinyseq.compile.fused.nests import Nest, Operation
 from tinyseq.compile.program import Value
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tinyseq.compile.program import Value
-from tinyseq.compile.slots import UFUNCS, VIEWS, Slot
-from tinyseq.compile.sums import Sums
+from tinyseq.compile.writing.slots import UFUNCS, VIEWS, Slot
+from tinyseq.compile.writing.sums import Sums
 
 
 class Sections(Sums):

@@ -10,7 +10,7 @@ import numpy as np
 from tinyseq import structure
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.backend import as_array
-from tinyseq.compile.shared import PLAIN, Same
+from tinyseq.compile.step.shared import PLAIN, Same
 from tinyseq.errors import ShapeError
 from tinyseq.nn.cell import Cell
 from tinyseq.ops import where

@@ -6,9 +6,9 @@ through what is linear, so that only what has to be is written out for every ste
 
 from __future__ import annotations
 
-from tinyseq.compile.memory import Memory
 from tinyseq.compile.program import Value, in_order
-from tinyseq.compile.slots import dtype_of
+from tinyseq.compile.writing.memory import Memory
+from tinyseq.compile.writing.slots import dtype_of
 
 
 class Sums(Memory):

@@ -1,0 +1,1 @@
+"""Loops at work: kept by shapes, cut by segments and by batch, each a node of the tape."""

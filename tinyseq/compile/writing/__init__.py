@@ -1,0 +1,1 @@
+"""What ``emit_numpy`` is made of: places for values, and the lines that fill them."""
