@@ -51,8 +51,7 @@ EXPECTED = {
     "deep transition": "h z1 1 W1",
     "deep transition with skip": "h z1 1 W1, h h 1 S",
     "depth gated without bias": (
-        "c1 c1 1 p_1 p_2, h1 c1 1 W_1, h1 h1 1 W_1, "
-        "c2 c2 1 p_4 p_5 w_1, h2 c2 1 W_2, h2 h2 1 W_2"
+        "c1 c1 1 p_1 p_2, h1 c1 1 W_1, h1 h1 1 W_1, c2 c2 1 p_4 p_5 w_1, h2 c2 1 W_2, h2 h2 1 W_2"
     ),
     # every gate reads every gate of the step before: nine wires R
     "odyssey FGR": (
