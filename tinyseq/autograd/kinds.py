@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.autograd.back import BACK, PARTNER
 from tinyseq.autograd.node import Node
 from tinyseq.autograd.primitive import (
     PLAIN,
@@ -26,11 +27,9 @@ from tinyseq.autograd.primitive import (
     recording,
 )
 from tinyseq.autograd.tensor import Tensor
-from tinyseq.autograd.walk import sum_to
 from tinyseq.backend import Array, common_namespace, namespace
 
 ndarray = np.ndarray
-PARTNER = object()  # the derivative of a product by one factor: the other one
 Forward = str | Callable[..., Array] | None
 Op = Callable[..., Any]
 
@@ -78,7 +77,7 @@ def unary(
 
     def back(g: Any, node: Any, cotangents: dict[Any, Any]) -> None:
         p = g * derivative(node.saved if from_output else node.saved[0])
-        (parent,) = node.parents
+        parent = node.parents[0]
         old = cotangents.get(parent)
         cotangents[parent] = p if old is None else old + p
 
@@ -138,37 +137,9 @@ def binary(
         parts = [pull(t, node, i) for i, t in enumerate(tangents) if t is not None]
         return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
-    back = _back_of_product if derivatives == (PARTNER, PARTNER) else None
-    back = _back_of_sum if derivatives == (1, 1) else back
+    back = BACK.get(derivatives)
     primitive = Primitive(name, "elementwise", compute, pull, push, saves, back=back)
     return named(_function_of_two(primitive, fast), primitive, doc)
-
-
-def _back_of_sum(g: Any, node: Any, cotangents: dict[Any, Any]) -> None:
-    for parent in node.parents:
-        if parent is not None and parent.requires_grad:
-            p = g if parent.shape == node.shape else sum_to(g, parent.shape)
-            if p.dtype is not parent.dtype:
-                p = p.astype(parent.dtype, copy=False)
-            old = cotangents.get(parent)
-            cotangents[parent] = p if old is None else old + p
-
-
-def _back_of_product(g: Any, node: Any, cotangents: dict[Any, Any]) -> None:
-    left, right = node.parents
-    x, y = node.saved
-    if y is not None:
-        p = g * y
-        if p.shape != left.shape or p.dtype is not left.dtype:
-            p = sum_to(p, left.shape).astype(left.dtype, copy=False)
-        old = cotangents.get(left)
-        cotangents[left] = p if old is None else old + p
-    if x is not None:
-        p = g * x
-        if p.shape != right.shape or p.dtype is not right.dtype:
-            p = sum_to(p, right.shape).astype(right.dtype, copy=False)
-        old = cotangents.get(right)
-        cotangents[right] = p if old is None else old + p
 
 
 def bilinear(
@@ -214,7 +185,8 @@ def _function_of_two(primitive: Primitive, fast: Callable[[Any, Any], Array]) ->
 
     def op(a: Any, b: Any) -> Any:
         if a.__class__ is b.__class__ is Tensor and recording.get() is True:  # the usual case
-            x, y, left, right = a.data, b.data, a.node, b.node
+            x, y = a.data, b.data
+            left, right = a.node, b.node
             if x.__class__ is y.__class__ is ndarray and left is not None and right is not None:
                 if left.requires_grad and right.requires_grad:
                     try:

@@ -255,6 +255,15 @@ PICK = Primitive(  # one output of an operation that has several; the engine rou
 )
 
 
+def gate_letter(node: Node) -> str | None:
+    """The letter of a part that was cut out, if the module has one for each: ``gates = "ifgo"``."""
+    whole = node.parents[0] if node.primitive is PICK else None
+    gates = getattr(whole.scope.owner, "gates", None) if whole is not None and whole.scope else None
+    if whole is None or not isinstance(gates, str) or whole.name != "split":
+        return None
+    return gates[node.params] if len(gates) == whole.params["outputs"] else None
+
+
 def recorded_outputs(
     primitive: Primitive, outputs: Sequence[Array], parent: Node | None, params: dict[str, Any]
 ) -> list[Tensor]:

@@ -15,7 +15,7 @@ from typing import Any
 from tinyseq import structure
 from tinyseq.autograd.engine import paused_gc, reachable
 from tinyseq.autograd.node import Node, Scope
-from tinyseq.autograd.primitive import PICK
+from tinyseq.autograd.primitive import PICK, gate_letter
 from tinyseq.autograd.tensor import Tensor
 from tinyseq.draw.gradients import gradient_norms
 from tinyseq.draw.graph import Time
@@ -232,13 +232,9 @@ def _is_alone(role: Role) -> bool:
 
 def _op(node: Node) -> str:
     """The operation; of a part that was cut out, also which one: by the letter of a gate."""
-    whole = node.parents[0] if node.primitive is PICK else None
-    if whole is None:
+    if node.primitive is not PICK:
         return node.name
-    gates = getattr(whole.scope.owner, "gates", None) if whole.scope else None
-    if isinstance(gates, str) and whole.name == "split" and len(gates) == whole.params["outputs"]:
-        return f"pick {gates[node.params]}"
-    return f"pick {node.params}"
+    return f"pick {gate_letter(node) or node.params}"
 
 
 def _symbol(leaf: Any) -> str | None:

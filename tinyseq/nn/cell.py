@@ -30,7 +30,7 @@ class Cell(Module):
     """The base of all cells: adds a state of zeros to Module.
 
     A cell whose gates are cut out of one product may name them, ``gates = "ifgo"``, in the order in
-    which they are cut; pictures write these letters.
+    which they are cut; pictures and the source of compiled loops write these letters.
     """
 
     def __call__(self, x: Any, state: Any) -> tuple[Any, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tinyseq import structure
 from tinyseq.autograd.node import Leaf, Node, next_order
-from tinyseq.autograd.primitive import PICK, Primitive, read_only
+from tinyseq.autograd.primitive import PICK, Primitive, gate_letter, read_only
 from tinyseq.autograd.tensor import Tensor, TracedTensor
 from tinyseq.autograd.walk import by_order, reachable, walk_back
 from tinyseq.backend import is_cupy, to_numpy
@@ -185,9 +185,10 @@ class Recorded:
         primitive = node.primitive
         if primitive is SLICE and not is_basic(node.params["index"]):
             primitive = GATHER
+        letter = _letter(node.parents[0]) if len(inputs) == 1 else None
         return Value(
             "result", node.shape, node.dtype, primitive, inputs, _on_host(node.params or {}),
-            node.label, where=node.where(),
+            node.label or letter, where=node.where(),
         )  # fmt: skip
 
 
@@ -198,6 +199,14 @@ def _on_host(value: Any) -> Any:
     if type(value) in (tuple, list):
         return type(value)(_on_host(entry) for entry in value)
     return to_numpy(value) if is_cupy(value) else value
+
+
+def _letter(node: Any) -> str | None:
+    """The letter of the gate that a function of this value is: of its part, or of a sum with it."""
+    if node is None or node.name != "add":
+        return None if node is None else gate_letter(node)
+    letters = {_letter(parent) for parent in node.parents} - {None}
+    return letters.pop() if len(letters) == 1 else None
 
 
 def _site(node: Node, value: Value) -> Site:
