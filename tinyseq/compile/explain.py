@@ -35,7 +35,7 @@ def explain(schedule: Schedule) -> str:
                     names[id(value)] = wish if taken[wish] == 1 else f"{wish}_{taken[wish]}"
         lines.append(title)
         for place in PLACES:
-            values = [v for v in places[place] if v.op not in VIEWS]
+            values = [v for v in places[place] if v.op not in VIEWS or v.label]
             if not values:
                 continue
             work = sum(flops(v) for v in values)
