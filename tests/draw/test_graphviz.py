@@ -299,7 +299,7 @@ def test_characters_of_data_are_visible(text, shown):
     [
         ("h", "h", ""), ("h1", "h", "1"), ("h12", "h", "12"), ("h1_2", "h", "1_2"),
         ("weight_hh", "weight", "hh"), ("U_1,f", "U", "1,f"), ("a_,", "a_,", ""),
-        ("2", "2", ""), ("_x", "_x", ""), ("h_", "h_", ""),
+        ("2", "2", ""), ("0.44", "0.44", ""), ("_x", "_x", ""), ("h_", "h_", ""),
     ],
 )  # fmt: skip
 def test_trailing_digits_are_a_subscript(text, base, below):

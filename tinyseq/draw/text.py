@@ -94,7 +94,7 @@ def formula(text: str, bold: bool = True, size: float = 13.0) -> Name:
 def parts(text: str) -> tuple[str, str]:
     """What stands in the line, and the subscript: trailing digits, or what follows a ``_``."""
     shown = clean(text)
-    match = re.fullmatch(r"(.*?[^\d_])(?:_(\w+(?:,\w+)*)|(\d[\d_]*))", shown)
+    match = re.fullmatch(r"(.*?[^\d_.])(?:_(\w+(?:,\w+)*)|(\d[\d_]*))", shown)
     return (match[1], match[2] or match[3]) if match else (shown, "")
 
 
