@@ -46,16 +46,18 @@ def cross_entropy(
         counted = array != ignore_index
         array = namespace(array).where(counted, array, 0)
         targets = Tensor(array, targets.node) if isinstance(targets, Tensor) else array
-    if array.size:
-        lowest, highest, classes = int(array.min()), int(array.max()), logits.shape[-1]
-        if lowest < 0:
-            raise ShapeError(f"cross_entropy{place()}: target {lowest} is negative")
-        if highest >= classes:
-            raise ShapeError(
-                f"cross_entropy{place()}: target {highest} is too large for {classes} classes, "
-                f"which are 0 to {classes - 1}"
-            )
-    chosen = take_along_axis(log_softmax(logits), reshape(targets, (*targets.shape, 1)), -1)
+    if array.size and int(array.min()) < 0:
+        raise ShapeError(f"cross_entropy{place()}: target {int(array.min())} is negative")
+    try:
+        chosen = take_along_axis(log_softmax(logits), reshape(targets, (*targets.shape, 1)), -1)
+    except ShapeError:  # it has looked at the targets; on a GPU another look would take its time
+        highest, classes = int(array.max()), logits.shape[-1]
+        if highest < classes:
+            raise
+        raise ShapeError(
+            f"cross_entropy{place()}: target {highest} is too large for {classes} classes, "
+            f"which are 0 to {classes - 1}"
+        ) from None
     losses = -reshape(chosen, tuple(targets.shape))
     return _reduced(losses, counted, reduction)
 
